@@ -1,0 +1,5 @@
+/// \file
+/// What the library exports. Everything else is hidden.
+#pragma once
+
+#define MP_EXPORT [[gnu::visibility("default")]]
