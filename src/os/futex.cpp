@@ -25,8 +25,9 @@ bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
     return !(result == -1 && errno == ETIMEDOUT);
 }
 
-void futex_wake(const std::atomic<std::uint32_t>& word, int count) {
-    ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+int futex_wake(const std::atomic<std::uint32_t>& word, int count) {
+    const long woken = ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+    return woken > 0 ? static_cast<int>(woken) : 0;
 }
 
 void futex_wake_all(const std::atomic<std::uint32_t>& word) { futex_wake(word, INT_MAX); }
