@@ -48,7 +48,8 @@ class Stack {
     /// All frames, inlined and internal ones included. Valid as long as any copy of this stack.
     MP_EXPORT std::span<const StackFrame> frames() const;
 
-    /// The innermost frame of the program's own code: what one wants to read first. Null when there is none.
+    /// The innermost frame of the program's own code, not of the C or C++ library: what one wants to read first. Null
+    /// for an empty stack.
     MP_EXPORT const StackFrame* top() const;
 
     /// One indented, numbered line a frame, without internal frames, each ended by a newline; empty for an empty stack.

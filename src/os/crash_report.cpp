@@ -98,6 +98,19 @@ std::uint64_t program_counter(const ucontext_t& context) {
 #endif
 }
 
+/// Makes the context what it was before the call of a function that does not exist: the unwinder cannot begin there.
+void undo_call(ucontext_t& context) {
+#if defined(__x86_64__)
+    auto& registers = context.uc_mcontext.gregs;
+    registers[REG_RIP] = *reinterpret_cast<const greg_t*>(registers[REG_RSP]);
+    registers[REG_RSP] += 8;
+#elif defined(__aarch64__)
+    context.uc_mcontext.pc = context.uc_mcontext.regs[30];
+#else
+    (void)context;
+#endif
+}
+
 /// The module around an address, without taking the loader's lock, which the dying thread may hold.
 bool find_module(std::uint64_t address, dl_find_object& found) {
     return ::_dl_find_object(reinterpret_cast<void*>(address), &found) == 0;
@@ -128,9 +141,10 @@ std::uint32_t module_index(CrashReport& report, const dl_find_object& found, cha
 struct Walk {
     CrashReport* report;
     std::uint64_t fault_pc;
-    bool started = false;  // past the handler's own frames
-    std::uint64_t sanity = 0;
-    char own_path[224] = {};
+    bool fault_pc_is_return_address = false;
+    bool started = false;     // past the handler's own frames
+    unsigned visited = 0;
+    char own_path[224] = {};  // the loader does not know the program's own
 };
 
 void add_frame(Walk& walk, std::uint64_t address, bool return_address) {
@@ -154,10 +168,11 @@ _Unwind_Reason_Code visit(_Unwind_Context* context, void* argument) {
     auto& walk = *static_cast<Walk*>(argument);
     int before = 0;
     const auto address = static_cast<std::uint64_t>(_Unwind_GetIPInfo(context, &before));
-    if (address == walk.fault_pc) walk.started = true;
-    if (++walk.sanity > 10000) return _URC_END_OF_STACK;
+    if (++walk.visited > 1000) return _URC_END_OF_STACK;
+    const bool first = !walk.started && address == walk.fault_pc;
+    if (first) walk.started = true;
     if (!walk.started || address == 0) return _URC_NO_REASON;
-    add_frame(walk, address, before == 0);
+    add_frame(walk, address, first ? walk.fault_pc_is_return_address : before == 0);
     if (walk.report->frame_count.load(std::memory_order_relaxed) == CrashReport::max_frames) return _URC_END_OF_STACK;
     return _URC_NO_REASON;
 }
@@ -192,7 +207,16 @@ void write_report(const siginfo_t& info, ucontext_t& context) {
     Walk walk{.report = report, .fault_pc = program_counter(context)};
     const ssize_t length = ::readlink("/proc/self/exe", walk.own_path, sizeof walk.own_path - 1);
     walk.own_path[std::max<ssize_t>(length, 0)] = '\0';
+    const mcontext_t registers = context.uc_mcontext;
+    dl_find_object found;
+    if (!find_module(walk.fault_pc, found)) {
+        add_frame(walk, walk.fault_pc, false);
+        undo_call(context);
+        walk.fault_pc = program_counter(context);
+        walk.fault_pc_is_return_address = true;
+    }
     _Unwind_Backtrace(visit, &walk);
+    context.uc_mcontext = registers;  // for the fault to recur as it was
     report->state.store(CrashReport::complete, std::memory_order_release);  // acquired by read_crash_report
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "os/build_id.hpp"
+#include "os/function_name.hpp"
 #include "os/raw_stack.hpp"
 #include "os/symbolize.hpp"
 
@@ -102,9 +103,13 @@ std::span<const StackFrame> Stack::frames() const {
 }
 
 const StackFrame* Stack::top() const {
-    for (const StackFrame& frame : frames())
-        if (!frame.internal) return &frame;
-    return nullptr;
+    const StackFrame* first = nullptr;
+    for (const StackFrame& frame : frames()) {
+        if (frame.internal) continue;
+        if (!first && !(frame.function.empty() && frame.module.empty())) first = &frame;
+        if (!frame.function.empty() && !os::is_runtime_function(frame.function, frame.module)) return &frame;
+    }
+    return first;
 }
 
 std::string Stack::to_string() const {

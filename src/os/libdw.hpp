@@ -1,0 +1,65 @@
+// The few functions of elfutils' libdw that symbolize uses. Declared here and loaded at run time, so that neither
+// building nor running the library needs elfutils. Names and layouts are those of <elfutils/libdwfl.h>, stable since 0.122.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mp::os::dw {
+
+struct Dwfl;
+struct Module;
+struct Line;
+struct Files;
+struct Elf;
+
+struct Die {
+    void* address;
+    void* unit;
+    void* abbreviation;
+    long padding;
+};
+struct Attribute {
+    unsigned code;
+    unsigned form;
+    unsigned char* value;
+    void* unit;
+};
+
+struct Callbacks {
+    int (*find_elf)(Module*, void**, const char*, std::uint64_t, char**, Elf**);
+    int (*find_debuginfo)(Module*, void**, const char*, std::uint64_t, const char*, const char*, std::uint32_t, char**);
+    int (*section_address)(Module*, void**, const char*, std::uint64_t, const char*, std::uint32_t, const void*,
+                           std::uint64_t*);
+    char** debuginfo_path;
+};
+
+constexpr int tag_inlined_subroutine = 0x1d, tag_subprogram = 0x2e;
+constexpr unsigned at_call_file = 0x58, at_call_line = 0x59, at_linkage_name = 0x6e, at_mips_linkage_name = 0x2007;
+
+struct Api {
+    Dwfl* (*begin)(const Callbacks*);
+    void (*end)(Dwfl*);
+    void (*report_begin)(Dwfl*);
+    int (*report_end)(Dwfl*, int (*)(Module*, void*, const char*, std::uint64_t, void*), void*);
+    Module* (*report_elf)(Dwfl*, const char*, const char*, int, std::uint64_t, bool);
+    int (*module_build_id)(Module*, const unsigned char**, std::uint64_t*);
+    const char* (*module_addrname)(Module*, std::uint64_t);
+    Die* (*module_addrdie)(Module*, std::uint64_t, std::uint64_t*);
+    Line* (*module_getsrc)(Module*, std::uint64_t);
+    const char* (*lineinfo)(Line*, std::uint64_t*, int*, int*, std::uint64_t*, std::uint64_t*);
+    int (*getscopes)(Die*, std::uint64_t, Die**);
+    int (*getscopes_die)(Die*, Die**);
+    int (*tag)(Die*);
+    Attribute* (*attr_integrate)(Die*, unsigned, Attribute*);
+    const char* (*formstring)(Attribute*);
+    int (*formudata)(Attribute*, std::uint64_t*);
+    const char* (*diename)(Die*);
+    int (*getsrcfiles)(Die*, Files**, std::size_t*);
+    const char* (*filesrc)(Files*, std::size_t, std::uint64_t*, std::uint64_t*);
+};
+
+/// Null where libdw.so.1 is not installed or cannot be loaded. Loaded at the first call, for good.
+const Api* api();
+
+}  // namespace mp::os::dw
