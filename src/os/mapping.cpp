@@ -18,8 +18,8 @@ Mapping::~Mapping() {
 }
 
 base::Expected<Mapping> Mapping::shared(int fd, std::size_t size, std::uint64_t offset) {
-    void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-                        static_cast<off_t>(offset));
+    void* data =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
     if (data == MAP_FAILED) return base::last_error();
     ::madvise(data, size, MADV_DONTDUMP);
     return Mapping(static_cast<std::byte*>(data), size);

@@ -1,0 +1,38 @@
+# cmake --install: library, headers, find_package(multiprocessing) and pkg-config. All of it can be moved to another
+# prefix afterwards.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(MP_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/multiprocessing)
+set(MP_INSTALLED_TARGETS multiprocessing)
+set(MP_PC_LIBS "-lmultiprocessing")
+if(TARGET multiprocessing_startup)
+  list(APPEND MP_INSTALLED_TARGETS multiprocessing_startup)
+  string(APPEND MP_PC_LIBS " -lmultiprocessing_startup")
+endif()
+# A static library needs its own libraries named with every pkg-config call, not only with --static.
+set(MP_PC_SYSTEM_LIBS "-pthread -ldl")
+if(BUILD_SHARED_LIBS)
+  set(MP_PC_LIBS_PRIVATE ${MP_PC_SYSTEM_LIBS})
+else()
+  string(APPEND MP_PC_LIBS " ${MP_PC_SYSTEM_LIBS}")
+endif()
+
+install(TARGETS ${MP_INSTALLED_TARGETS} EXPORT multiprocessing-targets COMPONENT library
+  FILE_SET HEADERS COMPONENT library)
+install(EXPORT multiprocessing-targets NAMESPACE multiprocessing:: DESTINATION ${MP_CONFIG_DIR} COMPONENT library)
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/multiprocessing-config.cmake.in
+  ${PROJECT_BINARY_DIR}/multiprocessing-config.cmake INSTALL_DESTINATION ${MP_CONFIG_DIR})
+# Before 1.0 a new minor version may change what a program relies on.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/multiprocessing-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/multiprocessing-config.cmake
+  ${PROJECT_BINARY_DIR}/multiprocessing-config-version.cmake
+  DESTINATION ${MP_CONFIG_DIR} COMPONENT library)
+
+# From the .pc file's own folder to the prefix: ../.. for lib, ../../.. for lib/x86_64-linux-gnu.
+file(RELATIVE_PATH MP_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(${PROJECT_SOURCE_DIR}/cmake/multiprocessing.pc.in ${PROJECT_BINARY_DIR}/multiprocessing.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/multiprocessing.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT library)

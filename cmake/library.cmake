@@ -1,0 +1,20 @@
+# The library: everything in src/, with the public headers as a header set, so that each can be checked alone.
+find_package(Threads REQUIRED)
+
+file(GLOB_RECURSE MP_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cpp)
+list(FILTER MP_SOURCES EXCLUDE REGEX "/src/startup/")
+file(GLOB_RECURSE MP_HEADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.hpp)
+
+add_library(multiprocessing ${MP_SOURCES})
+add_library(multiprocessing::multiprocessing ALIAS multiprocessing)
+target_sources(multiprocessing PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${MP_HEADERS})
+target_include_directories(multiprocessing PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_compile_features(multiprocessing PUBLIC cxx_std_20)
+target_compile_options(multiprocessing PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
+target_link_libraries(multiprocessing PUBLIC Threads::Threads PRIVATE ${CMAKE_DL_LIBS})
+set_target_properties(multiprocessing PROPERTIES
+  VERSION ${PROJECT_VERSION}
+  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+  # Static and shared objects are compiled alike, so that one serves the compiler cache for the other.
+  DEFINE_SYMBOL ""
+  VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
