@@ -4,12 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(MP_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/multiprocessing)
-set(MP_INSTALLED_TARGETS multiprocessing)
-set(MP_PC_LIBS "-lmultiprocessing")
-if(TARGET multiprocessing_startup)
-  list(APPEND MP_INSTALLED_TARGETS multiprocessing_startup)
-  string(APPEND MP_PC_LIBS " -lmultiprocessing_startup")
-endif()
+set(MP_PC_LIBS "-lmultiprocessing -Wl,--build-id")
 # A static library needs its own libraries named with every pkg-config call, not only with --static.
 set(MP_PC_SYSTEM_LIBS "-pthread -ldl")
 if(BUILD_SHARED_LIBS)
@@ -18,7 +13,7 @@ else()
   string(APPEND MP_PC_LIBS " ${MP_PC_SYSTEM_LIBS}")
 endif()
 
-install(TARGETS ${MP_INSTALLED_TARGETS} EXPORT multiprocessing-targets COMPONENT library
+install(TARGETS multiprocessing multiprocessing_fully_static EXPORT multiprocessing-targets COMPONENT library
   FILE_SET HEADERS COMPONENT library)
 install(EXPORT multiprocessing-targets NAMESPACE multiprocessing:: DESTINATION ${MP_CONFIG_DIR} COMPONENT library)
 

@@ -2,7 +2,6 @@
 find_package(Threads REQUIRED)
 
 file(GLOB_RECURSE MP_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cpp)
-list(FILTER MP_SOURCES EXCLUDE REGEX "/src/startup/")
 file(GLOB_RECURSE MP_HEADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.hpp)
 
 add_library(multiprocessing ${MP_SOURCES})

@@ -1,14 +1,15 @@
-# What an executable must contain besides the library, because only code inside it can take part in its start-up.
-#
-# The sources of src/startup/, if there are any, become a small static archive beside the library, also when that is
-# shared. It travels with the library: users of the target, of the installed package and of pkg-config link it
-# without naming it. Link options that executables need belong into target_link_options(multiprocessing INTERFACE …);
-# generator expressions there are exported too, for instance on a property that fully static programs set.
-file(GLOB MP_STARTUP_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/startup/*.cpp)
-if(MP_STARTUP_SOURCES)
-  add_library(multiprocessing_startup STATIC ${MP_STARTUP_SOURCES})
-  add_library(multiprocessing::multiprocessing_startup ALIAS multiprocessing_startup)
-  target_include_directories(multiprocessing_startup PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
-  target_compile_features(multiprocessing_startup PUBLIC cxx_std_20)
-  target_link_libraries(multiprocessing INTERFACE multiprocessing_startup)
-endif()
+# What function identity and worker mode ask of a link; docs/design/function-identity.md and worker-mode.md say why.
+# No source is special: src/process/start_hook.cpp is a member of the library that the start-up code of every dynamic
+# program pulls in, shared or static.
+
+# Functions are named by the build-id of their module; not every compiler asks its linker for one.
+target_link_options(multiprocessing PUBLIC LINKER:--build-id)
+
+# For programs linked with -static: link this target in place of multiprocessing::multiprocessing.
+# --wrap leads a worker past main; -lc this early makes the linker take the C library's __libc_start_main, not the one
+# that serves dynamic programs.
+add_library(multiprocessing_fully_static INTERFACE)
+add_library(multiprocessing::fully_static ALIAS multiprocessing_fully_static)
+set_target_properties(multiprocessing_fully_static PROPERTIES EXPORT_NAME fully_static)
+target_link_options(multiprocessing_fully_static INTERFACE -static LINKER:--wrap=main -lc)
+target_link_libraries(multiprocessing_fully_static INTERFACE multiprocessing)

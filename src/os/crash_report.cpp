@@ -126,11 +126,12 @@ void copy_path(char (&to)[224], const char* from) {
 std::uint32_t module_index(CrashReport& report, const dl_find_object& found, char (&own_path)[224]) {
     const char* path = found.dlfo_link_map->l_name;
     if (!path || !*path) path = own_path;
-    BuildId id = build_id_of_image(found.dlfo_map_start);
+    const BuildId build_id = build_id_of_image(found.dlfo_map_start);
+    const auto id = build_id.bytes();
     CrashModule next{};
     copy_path(next.path, path);
-    next.build_id_size = static_cast<std::uint32_t>(std::min(id.size, sizeof next.build_id));
-    if (id.data) std::memcpy(next.build_id, id.data, next.build_id_size);
+    next.build_id_size = static_cast<std::uint32_t>(std::min(id.size(), sizeof next.build_id));
+    std::memcpy(next.build_id, id.data(), next.build_id_size);
     for (std::uint32_t i = 0; i < report.module_count; ++i)
         if (std::memcmp(&report.modules[i], &next, sizeof next) == 0) return i;
     if (report.module_count == CrashReport::max_modules) return CrashReport::no_module;

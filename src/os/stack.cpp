@@ -153,7 +153,7 @@ RawStack locate(const std::uintptr_t* addresses, std::size_t count) {
                     if (length > 0) next.path.assign(path, static_cast<std::size_t>(length));
                 }
                 const BuildId id = build_id_of_image(found.dlfo_map_start);
-                next.build_id.assign(id.data, id.data + id.size);
+                for (const std::byte byte : id.bytes()) next.build_id.push_back(std::to_integer<unsigned char>(byte));
                 raw.modules.push_back(std::move(next));
                 images.push_back(found.dlfo_map_start);
             }

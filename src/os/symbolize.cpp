@@ -37,7 +37,7 @@ std::vector<std::string> candidate_files(const RawModule& module) {
                 if (info->dlpi_phnum == 0 || ::_dl_find_object(const_cast<ElfW(Phdr)*>(info->dlpi_phdr), &object) != 0)
                     return 0;
                 const BuildId id = build_id_of_image(object.dlfo_map_start);
-                if (!std::equal(id.data, id.data + id.size, wanted.build_id.begin(), wanted.build_id.end())) return 0;
+                if (!std::ranges::equal(id.bytes(), std::as_bytes(std::span(wanted.build_id)))) return 0;
                 found.push_back(info->dlpi_name && *info->dlpi_name ? info->dlpi_name : "/proc/self/exe");
                 return 1;
             },
