@@ -21,12 +21,12 @@
 namespace mp::test {
 
 /// One run. Killed when it is still running at the end of the scope.
-class Program {
+class CapturedProgram {
   public:
     enum class Stderr { pipe, terminal };
 
     /// Starts `words[0]` with the rest as its arguments. With Stderr::terminal its stderr is a pseudo-terminal.
-    explicit Program(std::vector<std::string> words, Stderr where = Stderr::pipe) {
+    explicit CapturedProgram(std::vector<std::string> words, Stderr where = Stderr::pipe) {
         auto [out_reader, out_writer] = pipe();
         auto [err_reader, err_writer] = where == Stderr::pipe ? pipe() : terminal();
         std::vector<char*> arguments;
@@ -42,13 +42,13 @@ class Program {
         out_ = std::move(out_reader);
         err_ = std::move(err_reader);
     }
-    ~Program() {
+    ~CapturedProgram() {
         if (pid_ <= 0) return;
         ::kill(pid_, SIGKILL);
         reap();
     }
-    Program(const Program&) = delete;
-    Program& operator=(const Program&) = delete;
+    CapturedProgram(const CapturedProgram&) = delete;
+    CapturedProgram& operator=(const CapturedProgram&) = delete;
 
     pid_t pid() const { return pid_; }
     const std::string& out() const { return out_text_; }
