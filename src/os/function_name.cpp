@@ -65,12 +65,19 @@ void drop_parameters(std::string& text, std::size_t name_from) {
 
 }  // namespace
 
+std::string type_name(const std::type_info& type) {
+    if (type == typeid(std::string)) return "std::string";
+    int status = 0;
+    const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                      std::free);
+    std::string name = status == 0 && text ? text.get() : type.name();
+    for (std::size_t at; (at = name.find("::__cxx11::")) != std::string::npos;) name.erase(at, 9);
+    return name;
+}
+
 std::string demangle(const char* symbol) {
     if (!symbol) return {};
-    if (symbol[0] != '_' || symbol[1] != 'Z') {
-        // Names of types (std::type_info::name) are mangled without the prefix; plain C functions are not mangled.
-        return symbol;
-    }
+    if (symbol[0] != '_' || symbol[1] != 'Z') return symbol;  // plain C functions are not mangled
     int status = 0;
     const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(symbol, nullptr, nullptr, &status), std::free);
     return status == 0 && text ? text.get() : symbol;

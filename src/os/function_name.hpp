@@ -2,11 +2,15 @@
 #pragma once
 
 #include <string>
+#include <typeinfo>
 
 namespace mp::os {
 
 /// The demangled name, or `symbol` itself when it is not mangled.
 std::string demangle(const char* symbol);
+
+/// The demangled name of a type; `std::string` for what is spelled longer.
+std::string type_name(const std::type_info& type);
 
 /// `void table::read_row<int>(table::Row const&, int) const [clone .cold]` becomes `table::read_row<int>`.
 std::string without_signature(std::string demangled);

@@ -125,8 +125,8 @@ class DebugInfo {
         for (dw::Die& scope : unit ? scopes_at(*unit, address - bias) : std::vector<dw::Die>()) {
             const int tag = api_.tag(&scope);
             if (tag != dw::tag_inlined_subroutine && tag != dw::tag_subprogram) continue;
-            next.function = name_of(scope);
             next.inlined = tag == dw::tag_inlined_subroutine;
+            next.function = name_of(scope, next.inlined ? nullptr : api_.module_addrname(module_, address));
             frames.push_back(next);
             if (!next.inlined) return frames;
             next = call_site(scope, *unit);
@@ -169,11 +169,13 @@ class DebugInfo {
         return {};
     }
 
-    std::string name_of(dw::Die& scope) const {
+    /// `symbol`: what the symbol table says of the address. Only it qualifies functions without external linkage.
+    std::string name_of(dw::Die& scope, const char* symbol) const {
         dw::Attribute attribute;
         for (const unsigned code : {dw::at_linkage_name, dw::at_mips_linkage_name})
             if (const char* name = api_.formstring(api_.attr_integrate(&scope, code, &attribute)))
                 return without_signature(demangle(name));
+        if (symbol && std::strncmp(symbol, "_Z", 2) == 0) return without_signature(demangle(symbol));
         const char* name = api_.diename(&scope);
         return name ? name : "";
     }
