@@ -1,6 +1,7 @@
 // Owns one file descriptor. Every descriptor of the library is born close-on-exec.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -25,6 +26,9 @@ class UniqueFd {
         // Linux closes the descriptor even when close() reports EINTR, so there is nothing to repeat.
         if (const int old = std::exchange(fd_, fd); old >= 0) ::close(old);
     }
+
+    /// A new descriptor, close-on-exec, for the same open file; empty, with errno, when there is none left.
+    static UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
   private:
     int fd_ = -1;
