@@ -32,7 +32,7 @@ concept serializable = std::is_same_v<detail::verdict<T>, detail::Fine>;
 /// Does nothing for a serialisable type; for any other it is a compile-time error whose first line says in one
 /// sentence what is wrong and what to do.
 template <class T>
-consteval void check_serializable() {
+constexpr void check_serializable() {
     static_cast<void>(detail::explain<detail::verdict<T>>::value);
 }
 

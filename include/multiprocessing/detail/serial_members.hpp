@@ -12,10 +12,13 @@ namespace mp::serial::detail {
 
 inline constexpr std::size_t unknown_members = static_cast<std::size_t>(-1);
 
-/// Stands for any value while counting; never called.
+/// Stands for any value while counting; never called. Has bodies, since clang takes a use in `requires` for real where
+/// T is local to a source file.
 struct Anything {
     template <class T>
-    operator T() const noexcept;  // NOLINT(google-explicit-constructor)
+    operator T() const noexcept {  // NOLINT(google-explicit-constructor)
+        __builtin_unreachable();
+    }
 };
 
 /// Stands for a base class of T only.
@@ -23,7 +26,9 @@ template <class T>
 struct AnyBase {
     template <class B>
         requires(std::is_base_of_v<B, T> && !std::is_same_v<B, T>)
-    operator B() const noexcept;  // NOLINT(google-explicit-constructor)
+    operator B() const noexcept {  // NOLINT(google-explicit-constructor)
+        __builtin_unreachable();
+    }
 };
 
 template <std::size_t>
