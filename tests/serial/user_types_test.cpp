@@ -277,7 +277,7 @@ class Money {
 TEST(UserClasses, APlainClassOfBytesNeedsNothing) {
     EXPECT_EQ(round_trip(Money(5)).cents(), 5);
     EXPECT_EQ(round_trip(std::vector{Money(5), Money(6)})[1].cents(), 6);
-    const int k = 3;
+    int k = 3;
     const auto closure = [k](int x) { return k * x; };
     EXPECT_EQ(round_trip(closure)(2), 6);
 }
@@ -299,6 +299,7 @@ struct HasEither {
 class Pin {
   public:
     constexpr explicit Pin(int* p) : p_(p) {}
+    int* get() const { return p_; }
 
   private:
     int* p_;
