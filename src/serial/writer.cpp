@@ -35,13 +35,6 @@ struct Writer::Shares {
 
 void Writer::DropShares::operator()(Shares* shares) const noexcept { std::default_delete<Shares>()(shares); }
 
-void Writer::clear() noexcept {
-    cursor_ = begin_;
-    depth_ = 0;
-    handles_.clear();
-    shares_.reset();
-}
-
 void Writer::grow(std::size_t size) {
     const auto used = static_cast<std::size_t>(cursor_ - begin_);
     const auto capacity = static_cast<std::size_t>(end_ - begin_);

@@ -191,10 +191,14 @@ void take_into(Reader& reader, T& value) {
 /// An element of a container. Each takes at least one byte, so that no count can exceed the bytes of the message.
 template <class T>
 void put_element(Writer& writer, const T& value) {
-    const std::size_t before = writer.bytes().size();
-    put(writer, value);
-    if (writer.bytes().size() == before) [[unlikely]] {
-        *writer.extend(1) = std::byte{0};
+    if constexpr (bytewise<T>) {
+        put(writer, value);
+    } else {
+        const std::size_t before = writer.bytes().size();
+        put(writer, value);
+        if (writer.bytes().size() == before) [[unlikely]] {
+            *writer.extend(1) = std::byte{0};
+        }
     }
 }
 

@@ -49,8 +49,7 @@ template <class... Ts>
 struct codec<std::tuple<Ts...>> {
     using parts = types<Ts...>;
     static void encode(Writer& writer, const std::tuple<Ts...>& tuple) {
-        std::apply([&](const Ts&... values) { (detail::put<std::remove_const_t<Ts>>(writer, values), ...); },
-                   tuple);
+        std::apply([&](const Ts&... values) { (detail::put<std::remove_const_t<Ts>>(writer, values), ...); }, tuple);
     }
     static std::tuple<Ts...> decode([[maybe_unused]] Reader& reader) {
         return std::tuple<Ts...>{detail::take<std::remove_const_t<Ts>>(reader)...};  // braces: in order

@@ -58,7 +58,16 @@ class MP_EXPORT Writer {
     void attach(Handle handle) { handles_.push_back(std::move(handle)); }
 
     /// Forgets bytes and handles and keeps the memory for the next message.
-    void clear() noexcept;
+    void clear() noexcept {
+        cursor_ = begin_;
+        depth_ = 0;
+        if (!handles_.empty()) [[unlikely]] {
+            handles_.clear();
+        }
+        if (shares_) [[unlikely]] {
+            shares_.reset();
+        }
+    }
 
     /// \cond internal
     void enter() {
