@@ -25,7 +25,9 @@ std::optional<Api> load() {
         find(library, "dwfl_report_elf", api.report_elf) && find(library, "dwfl_module_build_id", api.module_build_id) &&
         find(library, "dwfl_module_addrname", api.module_addrname) &&
         find(library, "dwfl_module_addrdie", api.module_addrdie) &&
-        find(library, "dwfl_module_getsrc", api.module_getsrc) && find(library, "dwfl_lineinfo", api.lineinfo) &&
+        find(library, "dwfl_module_nextcu", api.module_nextcu) && find(library, "dwarf_haspc", api.haspc) &&
+        find(library, "dwarf_getsrc_die", api.getsrc_die) && find(library, "dwarf_linesrc", api.linesrc) &&
+        find(library, "dwarf_lineno", api.lineno) &&
         find(library, "dwarf_getscopes", api.getscopes) && find(library, "dwarf_getscopes_die", api.getscopes_die) &&
         find(library, "dwarf_tag", api.tag) && find(library, "dwarf_attr_integrate", api.attr_integrate) &&
         find(library, "dwarf_formstring", api.formstring) && find(library, "dwarf_formudata", api.formudata) &&

@@ -46,8 +46,11 @@ struct Api {
     int (*module_build_id)(Module*, const unsigned char**, std::uint64_t*);
     const char* (*module_addrname)(Module*, std::uint64_t);
     Die* (*module_addrdie)(Module*, std::uint64_t, std::uint64_t*);
-    Line* (*module_getsrc)(Module*, std::uint64_t);
-    const char* (*lineinfo)(Line*, std::uint64_t*, int*, int*, std::uint64_t*, std::uint64_t*);
+    Die* (*module_nextcu)(Module*, Die*, std::uint64_t*);
+    int (*haspc)(Die*, std::uint64_t);
+    Line* (*getsrc_die)(Die*, std::uint64_t);
+    const char* (*linesrc)(Line*, std::uint64_t*, std::uint64_t*);
+    int (*lineno)(Line*, int*);
     int (*getscopes)(Die*, std::uint64_t, Die**);
     int (*getscopes_die)(Die*, Die**);
     int (*tag)(Die*);

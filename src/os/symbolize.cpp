@@ -117,11 +117,12 @@ class DebugInfo {
     std::vector<StackFrame> frames_at(std::uint64_t address) const {
         std::vector<StackFrame> frames;
         StackFrame next;
-        if (dw::Line* line = api_.module_getsrc(module_, address)) {
-            if (const char* file = api_.lineinfo(line, nullptr, &next.line, nullptr, nullptr, nullptr)) next.file = file;
-        }
         std::uint64_t bias = 0;
-        dw::Die* unit = api_.module_addrdie(module_, address, &bias);
+        dw::Die* unit = unit_of(address, bias);
+        if (dw::Line* line = unit ? api_.getsrc_die(unit, address - bias) : nullptr) {
+            if (const char* file = api_.linesrc(line, nullptr, nullptr)) next.file = file;
+            api_.lineno(line, &next.line);
+        }
         for (dw::Die& scope : unit ? scopes_at(*unit, address - bias) : std::vector<dw::Die>()) {
             const int tag = api_.tag(&scope);
             if (tag != dw::tag_inlined_subroutine && tag != dw::tag_subprogram) continue;
@@ -145,6 +146,16 @@ class DebugInfo {
         std::uint64_t address = 0;
         const int size = api_.module_build_id(module_, &id, &address);
         return size > 0 && std::equal(id, id + size, build_id.begin(), build_id.end());
+    }
+
+    /// The compilation unit of an address. clang writes no index of addresses, and libdw then guesses: each is asked.
+    dw::Die* unit_of(std::uint64_t address, std::uint64_t& bias) const {
+        dw::Die* unit = api_.module_addrdie(module_, address, &bias);
+        if (unit && api_.haspc(unit, address - bias) > 0) return unit;
+        unit = nullptr;
+        while ((unit = api_.module_nextcu(module_, unit, &bias)))
+            if (api_.haspc(unit, address - bias) > 0) return unit;
+        return nullptr;
     }
 
     std::vector<dw::Die> take(dw::Die* list, int count) const {
