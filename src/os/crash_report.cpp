@@ -15,7 +15,9 @@
 #include <unwind.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "os/build_id.hpp"
 #include "os/raw_stack.hpp"
@@ -189,11 +191,21 @@ bool looks_like_overflow(const siginfo_t& info, const ucontext_t& context) {
     return sp != 0 && address + below >= sp && address < sp + above;
 }
 
+/// Threads often crash together, and the second must not kill the process while the first writes. At most a second.
+void let_the_first_finish(const CrashReport& report) {
+    const timespec millisecond{.tv_sec = 0, .tv_nsec = 1'000'000};
+    for (int i = 0; i < 1000 && report.state.load(std::memory_order_relaxed) != CrashReport::complete; ++i)
+        ::nanosleep(&millisecond, nullptr);
+}
+
 void write_report(const siginfo_t& info, ucontext_t& context) {
     CrashReport* report = handler_state.report;
     if (!report) return;
     std::uint32_t expected = CrashReport::empty;
-    if (!report->state.compare_exchange_strong(expected, CrashReport::claimed, std::memory_order_relaxed)) return;
+    if (!report->state.compare_exchange_strong(expected, CrashReport::claimed, std::memory_order_relaxed)) {
+        let_the_first_finish(*report);
+        return;
+    }
     const bool sent = info.si_code <= 0;
     report->signal = info.si_signo;
     report->code = info.si_code;
@@ -217,6 +229,9 @@ void write_report(const siginfo_t& info, ucontext_t& context) {
         walk.fault_pc_is_return_address = true;
     }
     _Unwind_Backtrace(visit, &walk);
+    // Code without unwinding information: its place at least.
+    if (!walk.started && find_module(walk.fault_pc, found))
+        add_frame(walk, walk.fault_pc, walk.fault_pc_is_return_address);
     context.uc_mcontext = registers;  // for the fault to recur as it was
     report->state.store(CrashReport::complete, std::memory_order_release);  // acquired by read_crash_report
 }

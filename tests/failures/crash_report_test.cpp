@@ -218,6 +218,21 @@ TEST_F(CrashReports, TellWhereAnUncaughtExceptionWasThrown) {
     EXPECT_THAT(status.to_string(), HasSubstr("crash_report_test.cpp"));
 }
 
+TEST_F(CrashReports, AreWholeWhenSeveralThreadsCrashAtOnce) {
+    MP_SKIP_SANITIZED();
+    for (int round = 0; round < 5; ++round) {
+        report_->state = CrashReport::empty;
+        report_->frame_count = report_->module_count = 0;
+        const ExitStatus status = status_of([] {
+            std::thread other([] { crashing::parse(); });
+            crashing::parse();
+            other.join();
+        });
+        EXPECT_EQ(report_->state.load(), CrashReport::complete);
+        EXPECT_THAT(status.to_string(), HasSubstr("in crashing::read_table"));
+    }
+}
+
 TEST_F(CrashReports, KeepASignalThatSomebodySent) {
     MP_SKIP_SANITIZED();
     const ExitStatus status = status_of([] { ::kill(::getpid(), SIGSEGV); });
