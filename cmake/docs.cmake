@@ -1,5 +1,4 @@
-# The target docs: the reference of the public headers, README.md and docs/ as HTML. A warning is an error, and so is
-# a public name without a description.
+# The target docs: the reference of the public headers, README.md and docs/ as HTML. A warning is an error.
 find_package(Doxygen REQUIRED)
 set(DOXYGEN_PROJECT_NAME multiprocessing)
 set(DOXYGEN_PROJECT_BRIEF ${PROJECT_DESCRIPTION})
@@ -9,10 +8,12 @@ set(DOXYGEN_STRIP_FROM_PATH ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
 set(DOXYGEN_STRIP_FROM_INC_PATH ${PROJECT_SOURCE_DIR}/include)
 set(DOXYGEN_JAVADOC_AUTOBRIEF YES)
 set(DOXYGEN_QUIET YES)
-set(DOXYGEN_WARN_IF_UNDOCUMENTED YES)
+# Operators and constructors that say it all by their signature are shown without a text.
+set(DOXYGEN_EXTRACT_ALL YES)
 set(DOXYGEN_WARN_AS_ERROR FAIL_ON_WARNINGS)
-# mp::detail is what the templates call; it is not for users.
-set(DOXYGEN_EXCLUDE_SYMBOLS mp::detail mp::detail::*)
+# What the templates call is not for users.
+set(DOXYGEN_EXCLUDE_PATTERNS */include/multiprocessing/detail/*)
+set(DOXYGEN_EXCLUDE_SYMBOLS mp::detail mp::detail::* mp::*::detail mp::*::detail::*)
 set(DOXYGEN_PREDEFINED MP_EXPORT= DOXYGEN)
 set(DOXYGEN_MACRO_EXPANSION YES)
 set(DOXYGEN_EXPAND_ONLY_PREDEF YES)

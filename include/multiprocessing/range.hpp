@@ -215,5 +215,7 @@ constexpr auto split(R&& r, N n) {
 
 }  // namespace mp
 
+/// \cond
 template <class T>
 inline constexpr bool std::ranges::enable_borrowed_range<mp::Range<T>> = true;
+/// \endcond

@@ -58,6 +58,7 @@ T decode([[maybe_unused]] Reader& reader) {
     }
 }
 
+/// \cond
 template <class... Ts>
 OutputArchive& OutputArchive::operator()(const Ts&... values) {
     (encode(writer_, values), ...);
@@ -79,5 +80,6 @@ InputArchive& InputArchive::operator()(Ts&&... values) {
     (one(values), ...);
     return *this;
 }
+/// \endcond
 
 }  // namespace mp::serial
