@@ -15,6 +15,7 @@
 
 #include <multiprocessing/detail/serial_associative.hpp>
 #include <multiprocessing/detail/serial_core.hpp>
+#include <multiprocessing/detail/serial_functions.hpp>
 #include <multiprocessing/detail/serial_pointers.hpp>
 #include <multiprocessing/detail/serial_sequences.hpp>
 #include <multiprocessing/detail/serial_values.hpp>

@@ -27,7 +27,10 @@ SelfExecutable self_executable() {
         UniqueFd file(retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }));
         if (!file) continue;
         const auto found = build_id_of_file(file.get());
-        if (found && *found == self->build_id) return {std::move(file), path, {}};
+        if (!found || *found != self->build_id) continue;
+        // Not `path`: valgrind opens another /proc/self/exe than it executes, and a file may be replaced meanwhile.
+        std::string open_file = "/proc/self/fd/" + std::to_string(file.get());
+        return {std::move(file), std::move(open_file), {}};
     }
     return {{}, {}, "none of /proc/self/exe, " + self->path + " and " + candidates[2] + " is the build that is running"};
 }

@@ -8,9 +8,10 @@
 namespace mp::os {
 
 struct SelfExecutable {
-    UniqueFd file;       ///< open for reading and executing, close-on-exec; execveat(file, "", ..., AT_EMPTY_PATH) works
-    std::string path;    ///< what to pass to execve; while `file` is open /proc/self/fd/N names the same file
-    std::string reason;  ///< when `file` is empty: why there is none, as the end of a sentence
+    UniqueFd file;       ///< open, close-on-exec
+    std::string path;    ///< to pass to execve while `file` is open, also in a fork: /proc/self/fd/N. Set the new process's
+                         ///< name (PR_SET_NAME), which else is N.
+    std::string reason;  ///< when `file` is empty: why there is none, as a sentence without its end
 };
 
 /// Finds the file this program was started from and makes sure that it is this program, by its build-id:

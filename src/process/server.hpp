@@ -1,11 +1,18 @@
-// The life of an exec'ed copy of the program that serves another process of the same program.
+// The fork server: a single-threaded process that starts others, reaps them and buries everything with its owner.
 #pragma once
 
+#include <sys/types.h>
+
+#include "os/unique_fd.hpp"
 #include "process/worker_mode.hpp"
 
 namespace mp::process {
 
-/// Runs in a marked copy in place of main, after its static initialisers; returns the exit code of the copy.
+/// What an exec'ed copy of the program does instead of its main: serves, or runs one process. Returns the exit code.
 int run_marked_copy(Marker marker, int argc, char** argv);
+
+/// Serves on `control` until the owner ends or closes its end; then kills and reaps every process below. `is_snapshot`:
+/// this process is a fork of the owner, not a fresh copy.
+[[noreturn]] void serve(os::UniqueFd control, pid_t owner, bool is_snapshot);
 
 }  // namespace mp::process

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 
 #include <multiprocessing/export.hpp>
@@ -32,9 +31,8 @@ int main_or_worker(int argc, char** argv, char** environment) {
 
 }  // namespace
 
-// Weak, so that a link which has the C library's own definition as well (-static) is no error.
-// `used`: link-time optimisation does not see the start-up code's call.
-extern "C" MP_EXPORT [[gnu::weak, gnu::used]] int __libc_start_main(Main main, int argc, char** argv, void (*init)(),
+// `used`: link-time optimisation does not see the start-up code's call. Not weak: mold would prefer the C library's.
+extern "C" MP_EXPORT [[gnu::used]] int __libc_start_main(Main main, int argc, char** argv, void (*init)(),
                                                                     void (*fini)(), void (*rtld_fini)(), void* stack_end) {
     const auto real = dlsym == nullptr ? nullptr : reinterpret_cast<StartMain>(::dlsym(RTLD_NEXT, "__libc_start_main"));
     if (real == nullptr)

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include <multiprocessing/detail/serial_access.hpp>
 #include <multiprocessing/export.hpp>
 
 namespace mp::detail {
@@ -102,3 +103,20 @@ MP_EXPORT CodeId identify_code(void (*code)());
 MP_EXPORT void (*resolve_code(const CodeId& id))();
 
 }  // namespace mp::detail
+
+namespace mp::serial {
+
+/// \cond internal
+template <>
+struct codec<mp::detail::EntryId> {
+    MP_EXPORT static void encode(Writer& writer, const mp::detail::EntryId& id);
+    MP_EXPORT static mp::detail::EntryId decode(Reader& reader);
+};
+template <>
+struct codec<mp::detail::CodeId> {
+    MP_EXPORT static void encode(Writer& writer, const mp::detail::CodeId& id);
+    MP_EXPORT static mp::detail::CodeId decode(Reader& reader);
+};
+/// \endcond
+
+}  // namespace mp::serial

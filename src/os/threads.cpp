@@ -1,0 +1,61 @@
+#include "os/threads.hpp"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <mutex>
+
+namespace mp::os {
+
+namespace {
+
+struct Ignored {
+    std::mutex mutex;
+    std::vector<pid_t> tids;
+};
+
+// Never destroyed: threads may still end while the program's static objects are being destroyed.
+Ignored& ignored() {
+    static Ignored& it = *new Ignored;  // NOLINT(cppcoreguidelines-owning-memory)
+    return it;
+}
+
+}  // namespace
+
+IgnoredThread::IgnoredThread() {
+    std::lock_guard lock(ignored().mutex);
+    ignored().tids.push_back(::gettid());
+}
+
+IgnoredThread::~IgnoredThread() {
+    std::lock_guard lock(ignored().mutex);
+    std::erase(ignored().tids, ::gettid());
+}
+
+std::vector<std::string> other_threads() {
+    std::vector<std::string> names;
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/task"), &::closedir);
+    if (!folder) return names;
+    std::vector<pid_t> known;
+    {
+        std::lock_guard lock(ignored().mutex);
+        known = ignored().tids;
+    }
+    known.push_back(::gettid());
+    while (const dirent* entry = ::readdir(folder.get())) {
+        const auto tid = static_cast<pid_t>(std::atoi(entry->d_name));
+        if (tid == 0 || std::find(known.begin(), known.end(), tid) != known.end()) continue;
+        std::string name;
+        std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/comm");
+        // A thread that ended meanwhile has no name and is no danger.
+        if (!std::getline(file, name)) continue;
+        names.push_back(name + " (tid " + std::to_string(tid) + ")");
+    }
+    return names;
+}
+
+}  // namespace mp::os

@@ -1,0 +1,159 @@
+#include "process/boot.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <iostream>
+
+#include <multiprocessing/errors.hpp>
+
+#include "os/crash_report.hpp"
+#include "os/lifeline.hpp"
+#include "os/mapping.hpp"
+#include "process/failure.hpp"
+
+namespace mp::process {
+
+namespace {
+
+// Set once, before any code of the user runs in this process.
+const Self* self_in_this_process = nullptr;
+bool entry_returned = false;
+
+// Makes `wanted` the descriptor `number`, or /dev/null where there is none.
+void place_stream(os::UniqueFd wanted, int number, int flags_of_null) {
+    if (!wanted) wanted.reset(::open("/dev/null", flags_of_null | O_CLOEXEC));
+    if (wanted.get() == number) {
+        ::fcntl(number, F_SETFD, 0);
+        wanted.release();
+    } else if (wanted) {
+        ::dup2(wanted.get(), number);
+    }
+}
+
+void replace_environment(std::vector<std::string> entries) {
+    // Owned by the process until its end, as the kernel's own block would be.
+    auto& strings = *new std::vector<std::string>(std::move(entries));  // NOLINT(cppcoreguidelines-owning-memory)
+    auto& pointers = *new std::vector<char*>;                           // NOLINT(cppcoreguidelines-owning-memory)
+    for (auto& text : strings) pointers.push_back(text.data());
+    pointers.push_back(nullptr);
+    environ = pointers.data();
+}
+
+// Runs when the process exits, after every handler that it registered itself.
+void at_the_end(int code, void* is_snapshot) {
+    if (!entry_returned) self_in_this_process->report->called_exit.store(1, std::memory_order_relaxed);
+    if (!is_snapshot) return;
+    // What was registered before belongs to the caller that this process is a copy of: streams are flushed, since this
+    // process wrote to them, but neither handlers nor destructors of the caller may run here.
+    std::cout.flush();
+    std::cerr.flush();
+    std::clog.flush();
+    std::fflush(nullptr);
+    std::_Exit(code);
+}
+
+int run_entry(const Boot& boot, const std::vector<serial::Handle>& handles) {
+    try {
+        if (const auto* snapshot = std::get_if<SnapshotCall>(&boot.entry)) return snapshot->call(snapshot->argument);
+        const auto& entry = detail::resolve<detail::ProcessEntry>(std::get<detail::EntryId>(boot.entry));
+        serial::Reader reader(boot.arguments, handles);
+        return entry.code(reader);
+    } catch (...) {
+        report_failure(std::current_exception(), *self_in_this_process);
+        return 1;
+    }
+}
+
+}  // namespace
+
+const Self* self() { return self_in_this_process; }
+
+void encode_boot(serial::Writer& writer, const Boot& boot) {
+    serial::encode(writer, boot.name);
+    const bool portable = std::holds_alternative<detail::EntryId>(boot.entry);
+    serial::encode(writer, portable);
+    if (portable) {
+        serial::encode(writer, std::get<detail::EntryId>(boot.entry));
+    } else {
+        // Addresses, for a process that is a copy of this one.
+        const auto& call = std::get<SnapshotCall>(boot.entry);
+        serial::encode(writer, reinterpret_cast<std::uintptr_t>(call.call));
+        serial::encode(writer, reinterpret_cast<std::uintptr_t>(call.argument));
+    }
+    serial::encode(writer, boot.arguments);
+    serial::encode(writer, boot.parent_name);
+    serial::encode(writer, boot.parent_pid);
+    serial::encode(writer, boot.daemon);
+    serial::encode(writer, boot.method);
+    serial::encode(writer, boot.default_method);
+    serial::encode(writer, boot.umask);
+    serial::encode(writer, boot.environment);
+}
+
+Boot decode_boot(serial::Reader& reader) {
+    Boot boot;
+    boot.name = serial::decode<std::string>(reader);
+    if (serial::decode<bool>(reader)) {
+        boot.entry = serial::decode<detail::EntryId>(reader);
+    } else {
+        SnapshotCall call;
+        call.call = reinterpret_cast<int (*)(void*)>(serial::decode<std::uintptr_t>(reader));
+        call.argument = reinterpret_cast<void*>(serial::decode<std::uintptr_t>(reader));
+        boot.entry = call;
+    }
+    boot.arguments = serial::decode<std::vector<std::byte>>(reader);
+    boot.parent_name = serial::decode<std::string>(reader);
+    boot.parent_pid = serial::decode<std::int32_t>(reader);
+    boot.daemon = serial::decode<bool>(reader);
+    boot.method = serial::decode<StartMethod>(reader);
+    boot.default_method = serial::decode<StartMethod>(reader);
+    boot.umask = serial::decode<std::uint32_t>(reader);
+    boot.environment = serial::decode<std::vector<std::string>>(reader);
+    return boot;
+}
+
+void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
+    const auto bound = os::bind_lifeline(fds.lifeline.release());
+    if (bound && !*bound) std::_Exit(255);  // the owner has gone already
+
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::prctl(PR_SET_NAME, boot.name.c_str());
+    place_stream(os::UniqueFd(), STDIN_FILENO, O_RDONLY);
+    place_stream(std::move(fds.output), STDOUT_FILENO, O_WRONLY);
+    place_stream(std::move(fds.error), STDERR_FILENO, O_WRONLY);
+    // Whole lines, so that those of several processes do not run into each other.
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+    if (::fchdir(fds.directory.get()) != 0) {
+        // It was removed or may not be entered; relative paths will say so when they are used.
+    }
+    fds.directory.reset();
+    ::umask(boot.umask);
+    if (!is_snapshot) replace_environment(std::move(boot.environment));
+    set_start_method(boot.default_method);
+
+    auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
+    if (!report) std::_Exit(255);
+    fds.report.reset();
+    // Both live until the process ends.
+    auto* page = reinterpret_cast<ReportPage*>((new os::Mapping(std::move(*report)))->data());
+    self_in_this_process = new Self{boot.name,   boot.parent_name, boot.parent_pid,
+                                    boot.daemon, boot.method,      page};
+    ::on_exit(&at_the_end, is_snapshot ? page : nullptr);
+    prepare_failure_reports(*self_in_this_process);
+
+    const int code = run_entry(boot, fds.handles);
+    entry_returned = true;
+    std::exit(code);
+}
+
+}  // namespace mp::process

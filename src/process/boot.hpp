@@ -1,0 +1,67 @@
+// What a new process is told, and its first steps.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <multiprocessing/context.hpp>
+#include <multiprocessing/process.hpp>
+#include <multiprocessing/serialize.hpp>
+
+#include "os/unique_fd.hpp"
+#include "process/report.hpp"
+
+namespace mp::process {
+
+/// Something to call in a process that is a snapshot of the caller: valid there and nowhere else.
+struct SnapshotCall {
+    int (*call)(void* argument) = nullptr;
+    void* argument = nullptr;
+};
+
+/// Everything that a new process takes over from the caller, besides descriptors.
+struct Boot {
+    std::string name;
+    std::variant<detail::EntryId, SnapshotCall> entry;
+    std::vector<std::byte> arguments;       // for an EntryId
+    std::string parent_name;
+    std::int32_t parent_pid = 0;
+    bool daemon = false;                    // what processes started from there default to
+    StartMethod method = StartMethod::forkserver;
+    StartMethod default_method = StartMethod::forkserver;
+    std::uint32_t umask = 0;
+    std::vector<std::string> environment;
+};
+
+/// The descriptors that travel with a Boot, in this order; the handles of the arguments follow.
+struct BootFds {
+    os::UniqueFd lifeline;
+    os::UniqueFd report;
+    os::UniqueFd directory;
+    os::UniqueFd output;                    // missing where the caller has it closed
+    os::UniqueFd error;
+    std::vector<serial::Handle> handles;
+};
+
+void encode_boot(serial::Writer& writer, const Boot& boot);
+Boot decode_boot(serial::Reader& reader);
+
+/// What this process was told, when the library started it.
+struct Self {
+    std::string name;
+    std::string parent_name;
+    std::int32_t parent_pid = 0;
+    bool daemon = false;
+    StartMethod method = StartMethod::forkserver;
+    ReportPage* report = nullptr;
+};
+/// Null in a program that the user started.
+const Self* self();
+
+/// Runs a new process from its first step to its exit. `is_snapshot`: it is a fork of the caller, whose exit handlers
+/// and static destructors are not its own.
+[[noreturn]] void run_booted(Boot boot, BootFds fds, bool is_snapshot);
+
+}  // namespace mp::process

@@ -1,0 +1,189 @@
+#include "process/forkserver.hpp"
+
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+
+#include <multiprocessing/errors.hpp>
+
+#include "os/pidfd.hpp"
+#include "os/retry.hpp"
+#include "os/socket.hpp"
+#include "os/threads.hpp"
+#include "process/execute.hpp"
+#include "process/server.hpp"
+
+namespace mp::process {
+
+namespace {
+
+// Static initialisers of the program run before the copy answers; they may take their time, but not for ever.
+constexpr auto patience = std::chrono::seconds(60);
+
+base::Expected<void> send_packet(int socket, const void* data, std::size_t size) {
+    return os::send_message(socket, {static_cast<const std::byte*>(data), size});
+}
+
+// The shared server of this process. In a forked child the pointer is the parent's and is left alone.
+struct Shared {
+    std::mutex mutex;
+    std::shared_ptr<Forkserver> server;
+    pid_t owner = 0;
+};
+
+// Never destroyed: processes may be started and ended by static objects until the very end.
+Shared& shared_state() {
+    static Shared* state = new Shared;  // NOLINT(cppcoreguidelines-owning-memory)
+    static pid_t owner = ::getpid();
+    if (owner != ::getpid()) {
+        // A child of fork(): the mutex may be held by a thread that does not exist here. Start afresh.
+        state = new Shared;  // NOLINT(cppcoreguidelines-owning-memory)
+        owner = ::getpid();
+    }
+    return *state;
+}
+
+std::string ending_of(pid_t pid) {
+    int how = 0;
+    if (os::retry([&] { return ::waitpid(pid, &how, 0); }) < 0) return "it ended";
+    if (WIFEXITED(how)) return "it exited with code " + std::to_string(WEXITSTATUS(how));
+    return "it was killed by signal " + std::to_string(WTERMSIG(how));
+}
+
+}  // namespace
+
+Forkserver::Forkserver(os::UniqueFd control, pid_t pid, os::UniqueFd pidfd)
+    : control_(std::move(control)), pid_(pid), pidfd_(std::move(pidfd)) {}
+
+Forkserver::~Forkserver() = default;
+
+std::shared_ptr<Forkserver> Forkserver::execute() {
+    auto ends = os::socket_pair();
+    if (!ends) throw SystemError(ends.error(), "cannot start the fork server: socketpair");
+    const auto copy = execute_copy(ends->second.get());
+    if (!copy) throw SystemError(copy.error(), "cannot start the fork server: cannot execute a copy of this program");
+    ends->second.reset();
+
+    const int socket = ends->first.get();
+    const wire::Serve request{.owner = ::getpid()};
+    wire::Ready ready;
+    const auto sent = send_packet(socket, &request, sizeof request);
+    const auto readable = os::wait_readable(socket, base::Deadline::after(patience));
+    if (readable && !*readable) {
+        ::kill(*copy, SIGKILL);
+        ending_of(*copy);
+        throw Error("cannot start the fork server: the copy of this program was not ready after 60 s; do its static "
+                    "initialisers wait for something?");
+    }
+    const auto answer = os::receive_message(socket, std::as_writable_bytes(std::span(&ready, 1)));
+    // The copy has left its place to the server that it forked, or has failed; either way it ends now.
+    const std::string ending = ending_of(*copy);
+    if (!sent || !answer || answer->size != sizeof ready || ready.kind != wire::Kind::ready)
+        throw Error("cannot start the fork server: the copy of this program did not enter worker mode (" + ending +
+                    "); link it with the library's start hook, or call mp::init(argc, argv) first thing in main");
+    auto pidfd = os::open_pidfd(ready.server);
+    return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
+                                        pidfd ? std::move(*pidfd) : os::UniqueFd());
+}
+
+std::shared_ptr<Forkserver> Forkserver::snapshot() {
+    if (auto threads = os::other_threads(); !threads.empty()) throw UnsafeFork(std::move(threads));
+    auto ends = os::socket_pair();
+    if (!ends) throw SystemError(ends.error(), "cannot make a snapshot of this process: socketpair");
+    // What sits in a buffer now would be written again by each process of the snapshot.
+    std::fflush(nullptr);
+    std::cout.flush();
+    std::cerr.flush();
+    std::clog.flush();
+
+    const pid_t owner = ::getpid();
+    const pid_t first = ::fork();
+    if (first < 0) throw SystemError(base::last_error(), "cannot make a snapshot of this process: fork");
+    if (first == 0) {
+        // As with the executed copy: detached, so that the owner's own waits for children never see it.
+        const pid_t detached = ::fork();
+        if (detached != 0) std::_Exit(detached < 0 ? 255 : 0);
+        ends->first.reset();
+        const wire::Ready ready{.server = ::getpid()};
+        if (!send_packet(ends->second.get(), &ready, sizeof ready)) std::_Exit(255);
+        serve(std::move(ends->second), owner, true);
+    }
+    ends->second.reset();
+    wire::Ready ready;
+    const auto answer = os::receive_message(ends->first.get(), std::as_writable_bytes(std::span(&ready, 1)));
+    const std::string ending = ending_of(first);
+    if (!answer || answer->size != sizeof ready)
+        throw Error("cannot make a snapshot of this process: " + ending);
+    auto pidfd = os::open_pidfd(ready.server);
+    return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
+                                        pidfd ? std::move(*pidfd) : os::UniqueFd());
+}
+
+std::shared_ptr<Forkserver> Forkserver::shared() {
+    Shared& state = shared_state();
+    std::lock_guard lock(state.mutex);
+    if (!state.server || !state.server->alive()) {
+        state.server.reset();
+        require_not_runaway_copy();
+        state.server = execute();
+    }
+    return state.server;
+}
+
+void Forkserver::shut_down_shared() {
+    Shared& state = shared_state();
+    std::shared_ptr<Forkserver> server;
+    {
+        std::lock_guard lock(state.mutex);
+        server = std::move(state.server);
+    }
+    if (!server) return;
+    server->control_.reset();
+    if (server->pidfd_) static_cast<void>(os::wait_readable(server->pidfd_.get(), base::Deadline::never()));
+}
+
+bool Forkserver::alive() const {
+    pollfd entry{control_.get(), 0, 0};
+    if (entry.fd < 0) return false;
+    ::poll(&entry, 1, 0);
+    return (entry.revents & (POLLHUP | POLLERR)) == 0;
+}
+
+base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, std::span<const int> descriptors) {
+    std::lock_guard lock(mutex_);
+    // The last batch goes with the request itself.
+    constexpr std::size_t batch = 200;
+    const wire::Kind more = wire::Kind::handles;
+    std::size_t sent = 0;
+    // The fixed descriptors come first and must travel with the request; what overflows are handles at the end.
+    std::span<const int> overflow = descriptors.size() > batch ? descriptors.subspan(batch) : std::span<const int>();
+    for (; sent < overflow.size(); sent += batch) {
+        const auto part = overflow.subspan(sent, std::min(batch, overflow.size() - sent));
+        if (auto done = os::send_message(control_.get(), std::as_bytes(std::span(&more, 1)), part); !done)
+            return done.error();
+    }
+    if (auto done = os::send_message(control_.get(), packet, descriptors.first(std::min(batch, descriptors.size()))); !done)
+        return done.error();
+    wire::Spawned reply;
+    auto received = os::receive_message(control_.get(), std::as_writable_bytes(std::span(&reply, 1)));
+    if (!received) return received.error();
+    if (received->size == 0) return base::error_of(ECONNRESET);
+    if (received->size != sizeof reply) return base::error_of(EPROTO);
+    if (reply.pid == 0) return base::error_of(reply.error);
+    SpawnReply result;
+    result.pid = reply.pid;
+    if (!received->descriptors.empty()) result.pidfd = std::move(received->descriptors.front());
+    return result;
+}
+
+base::Expected<void> Forkserver::signal(pid_t pid, int signal) {
+    std::lock_guard lock(mutex_);
+    const wire::Signal request{.pid = pid, .signal = signal};
+    return send_packet(control_.get(), &request, sizeof request);
+}
+
+}  // namespace mp::process

@@ -1,0 +1,51 @@
+// The owner's side of a fork server.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "base/expected.hpp"
+#include "os/fork_private.hpp"
+#include "process/wire.hpp"
+
+namespace mp::process {
+
+struct SpawnReply {
+    pid_t pid = 0;
+    os::UniqueFd pidfd;  // missing where the kernel has none
+};
+
+/// A connection to one server. Any thread.
+class Forkserver {
+  public:
+    /// Executes a clean copy of this program that serves. Throws Error when it does not come up.
+    static std::shared_ptr<Forkserver> execute();
+    /// Forks this process: its children are snapshots of the caller at this moment. Throws UnsafeFork while there are
+    /// other threads.
+    static std::shared_ptr<Forkserver> snapshot();
+
+    /// The one that forkserver and spawn use, started at first use and again when it was killed.
+    static std::shared_ptr<Forkserver> shared();
+    /// Ends the shared one and everything below it, and waits for that; the next use starts another. For tests that
+    /// count what is left.
+    static void shut_down_shared();
+
+    Forkserver(os::UniqueFd control, pid_t pid, os::UniqueFd pidfd);
+    ~Forkserver();
+
+    pid_t pid() const { return pid_; }
+    bool alive() const;
+
+    /// Sends one request and waits for the answer. EPIPE or ECONNRESET when the server is gone.
+    base::Expected<SpawnReply> spawn(std::span<const std::byte> packet, std::span<const int> descriptors);
+    base::Expected<void> signal(pid_t pid, int signal);
+
+  private:
+    std::mutex mutex_;           // one request at a time
+    os::ForkPrivateFd control_;
+    pid_t pid_;
+    os::UniqueFd pidfd_;
+};
+
+}  // namespace mp::process

@@ -1,0 +1,67 @@
+// Messages between a process and its fork server: fixed-width, one packet each, on a SOCK_SEQPACKET pair.
+// The two ends are the same program, so there is no version; sizes are checked all the same.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mp::process::wire {
+
+enum class Kind : std::uint32_t {
+    serve,     // owner -> copy: be a fork server                        answered by `ready`
+    run,       // server -> copy: be this one process (method spawn)      Spawn, as below; no answer
+    handles,   // owner -> server: descriptors of the next `spawn` that one packet cannot hold
+    spawn,     // owner -> server: start a process                        answered by `spawned`
+    signal,    // owner -> server: signal one of its children (where there is no pidfd)
+    ready,
+    spawned,
+};
+
+struct Serve {
+    Kind kind = Kind::serve;
+    std::int32_t owner = 0;             // pid
+};
+
+struct Ready {
+    Kind kind = Kind::ready;
+    std::int32_t server = 0;            // pid
+};
+
+/// Followed by `boot_size` bytes of an encoded Boot, unless these are in a memory file.
+struct Spawn {
+    enum Flags : std::uint32_t { boot_in_file = 1, has_output = 2, has_error = 4, execute = 8 };
+    Kind kind = Kind::spawn;
+    std::uint32_t flags = 0;
+    std::uint64_t boot_size = 0;
+    std::uint64_t handle_count = 0;     // all of them, those sent before included
+    // Descriptors: status (to the server only), lifeline, report, directory, [output], [error], [boot file], handles
+};
+
+struct Signal {
+    Kind kind = Kind::signal;
+    std::int32_t pid = 0;
+    std::int32_t signal = 0;
+};
+
+/// With a pidfd as descriptor where the kernel has them.
+struct Spawned {
+    Kind kind = Kind::spawned;
+    std::int32_t pid = 0;               // 0 when it failed
+    std::int32_t error = 0;             // errno
+};
+
+/// What the server writes into the status pipe of a process that has ended.
+struct Status {
+    std::int32_t code = 0;              // CLD_EXITED, CLD_KILLED or CLD_DUMPED
+    std::int32_t status = 0;            // exit code or signal
+    std::int64_t user_us = 0;
+    std::int64_t system_us = 0;
+    std::int64_t max_rss = 0;           // bytes
+};
+
+inline constexpr std::size_t max_packet = 60 * 1024;
+inline constexpr std::size_t max_inline_boot = 32 * 1024;
+
+}  // namespace mp::process::wire
