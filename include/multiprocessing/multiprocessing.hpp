@@ -1,0 +1,17 @@
+/// \file
+/// Everything: processes, pools and what they share.
+#pragma once
+
+#include <multiprocessing/context.hpp>
+#include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/errors.hpp>
+#include <multiprocessing/exit_status.hpp>
+#include <multiprocessing/function.hpp>
+#include <multiprocessing/future.hpp>
+#include <multiprocessing/init.hpp>
+#include <multiprocessing/outcome.hpp>
+#include <multiprocessing/pool.hpp>
+#include <multiprocessing/process.hpp>
+#include <multiprocessing/range.hpp>
+#include <multiprocessing/serialize.hpp>
+#include <multiprocessing/stack.hpp>

@@ -1,0 +1,228 @@
+/// \file
+/// Worker processes that run functions for the caller.
+#pragma once
+
+#include <sys/types.h>
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <ranges>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/detail/pool_call.hpp>
+#include <multiprocessing/errors.hpp>
+#include <multiprocessing/export.hpp>
+#include <multiprocessing/future.hpp>
+#include <multiprocessing/outcome.hpp>
+#include <multiprocessing/pool_options.hpp>
+#include <multiprocessing/range.hpp>
+
+namespace mp {
+
+namespace detail {
+
+template <class F, class How, class T>
+inline constexpr bool callable_with = requires(F& function, T element) { How::call(function, std::move(element)); };
+
+template <class F, class How, class T>
+consteval void check_map() {
+    check_callable<F>();
+    serial::check_serializable<T>();
+    static_assert(!std::is_same_v<How, Plain> || callable_with<F, How, T>,
+                  "map: the function cannot be called with an element of the range (for several arguments use starmap)");
+    static_assert(!std::is_same_v<How, Spread> || callable_with<F, How, T>,
+                  "starmap: the function cannot be called with the members of an element of the range");
+    if constexpr (callable_with<F, How, T>) {
+        using R = std::remove_cvref_t<element_result<How, F, T>>;
+        if constexpr (!std::is_void_v<R>) serial::check_serializable<R>();
+    }
+}
+
+}  // namespace detail
+
+/// A fixed number of worker processes that run functions for the caller, one task at a time each.
+///
+/// A pool's function is a function, a lambda that captures plain values, or a serialisable function object; anything else
+/// is refused at compile time with what to do instead. By default it runs in a fresh copy of the program: static
+/// initialisers have run, `main` has not, so what `main` put into globals is not there (see Initializer).
+///
+/// A worker that dies - by a crash, a signal, exit() - costs the task that it was running, which ends with WorkerLost, and
+/// is replaced; every other task goes on. Nothing is run twice unless Retries say so.
+///
+/// All members may be called by several threads at once. In a forked child of the process that made the pool they throw
+/// Error. The destructor finishes what was submitted; while an exception unwinds the stack it cancels what has not begun.
+/// Workers end with the caller, however that ends.
+class Pool {
+  public:
+    /// cpu_count() workers.
+    Pool() : Pool(PoolOptions{}) {}
+    /// Throws std::invalid_argument for zero and less.
+    explicit Pool(int workers) : Pool(with_workers(workers)) {}
+    /// Throws std::invalid_argument for bad options, SystemError when the system refuses a worker; then none is left.
+    MP_EXPORT explicit Pool(PoolOptions options);
+    MP_EXPORT Pool(Pool&& other) noexcept;
+    MP_EXPORT Pool& operator=(Pool&& other) noexcept;
+    MP_EXPORT ~Pool();
+
+    /// f(element) for each element, in input order. When some fail, the error of the first of them is thrown after all
+    /// were run. The input is read once, before anything is run. Workers take elements by themselves, so that uneven
+    /// work ends together.
+    template <class F, std::ranges::input_range Range>
+    auto map(F&& function, Range&& range, const MapOptions& options = {}) {
+        return values<detail::Plain, std::decay_t<F>>(function, range, options);
+    }
+
+    /// As map, for functions of several arguments: an element - tuple, pair, array or plain aggregate - is spread over
+    /// them.
+    template <class F, std::ranges::input_range Range>
+    auto starmap(F&& function, Range&& range, const MapOptions& options = {}) {
+        return values<detail::Spread, std::decay_t<F>>(function, range, options);
+    }
+
+    /// As map, but an element that fails costs no other: a value or an error for each, in input order.
+    template <class F, std::ranges::input_range Range>
+    auto map_outcomes(F&& function, Range&& range, const MapOptions& options = {}) {
+        return outcomes<detail::Plain, std::decay_t<F>>(function, range, options);
+    }
+    /// starmap in the same way.
+    template <class F, std::ranges::input_range Range>
+    auto starmap_outcomes(F&& function, Range&& range, const MapOptions& options = {}) {
+        return outcomes<detail::Spread, std::decay_t<F>>(function, range, options);
+    }
+
+    /// Runs f(arguments...) some time soon, in the order of submission. Arguments are copied now.
+    template <class F, class... Args>
+    auto submit(F&& function, Args&&... arguments) {
+        using Function = std::decay_t<F>;
+        check_callable<Function>();
+        (serial::check_serializable<detail::task_argument<Args>>(), ...);
+        constexpr bool callable = std::is_invocable_v<Function&, detail::task_argument<Args>...>;
+        static_assert(callable, "submit: the function cannot be called with these arguments (they are passed by value; text "
+                                "literals as std::string)");
+        if constexpr (callable) {
+            using R = std::remove_cvref_t<std::invoke_result_t<Function&, detail::task_argument<Args>...>>;
+            if constexpr (!std::is_void_v<R>) serial::check_serializable<R>();
+            constexpr auto* entry = &detail::entry_record<detail::PoolEntry,
+                                                          &detail::run_task<Function, detail::task_argument<Args>...>,
+                                                          Function, detail::task_argument<Args>...>;
+            const Function held(std::forward<F>(function));
+            alignas(16) std::byte scratch[256];
+            serial::Writer writer(scratch);
+            (encode_argument<detail::task_argument<Args>>(writer, arguments), ...);
+            return Future<R>(detail::pool_submit(*core_, detail::describe_callable(*entry, held), writer, {}));
+        }
+    }
+
+    /// submit(...).get()
+    template <class F, class... Args>
+    auto apply(F&& function, Args&&... arguments) {
+        return submit(std::forward<F>(function), std::forward<Args>(arguments)...).get();
+    }
+
+    /// Nothing more can be submitted: that throws Error from now on. What was submitted goes on.
+    MP_EXPORT void close();
+    /// Waits until everything submitted is done and the workers have ended. Throws Error before close().
+    MP_EXPORT void join();
+    /// Ends the workers at once. What has no result ends with TaskCancelled.
+    MP_EXPORT void terminate();
+
+    /// How many workers it has.
+    MP_EXPORT int workers() const;
+    /// Their process numbers at this moment; those being replaced are left out.
+    MP_EXPORT std::vector<pid_t> pids() const;
+
+  private:
+    static PoolOptions with_workers(int workers) {
+        PoolOptions options;
+        options.workers = workers;
+        return options;
+    }
+
+    template <class T, class Given>
+    static void encode_argument(serial::Writer& writer, const Given& given) {
+        if constexpr (std::is_same_v<T, Given>) serial::encode(writer, given);
+        else serial::encode(writer, T(given));
+    }
+
+    template <class How, class F, class Range>
+    detail::MapResults run(const F& function, Range& range, const MapOptions& options) {
+        using T = detail::map_element<Range>;
+        using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
+        detail::MapInput<T> input;
+        detail::pack_input(input, range);
+        constexpr auto* entry =
+            &detail::entry_record<detail::PoolEntry, &detail::run_map<F, How, detail::map_input<Range>, T>, F, How,
+                                  detail::map_input<Range>, T>;
+        detail::MapSpec spec;
+        spec.callable = detail::describe_callable(*entry, function);
+        spec.count = input.count;
+        spec.inputs = input.bytes;
+        spec.input_offsets = input.offsets;
+        if constexpr (detail::result_is_array<R>) spec.result_size = sizeof(R);
+        else spec.encoded_results = !std::is_void_v<R>;
+        spec.options = &options;
+        return detail::pool_map(*core_, spec);
+    }
+
+    template <class How, class F, class Given, class Range>
+    auto values(Given& given, Range& range, const MapOptions& options) {
+        using T = detail::map_element<Range>;
+        detail::check_map<F, How, T>();
+        if constexpr (detail::callable_with<F, How, T>) {
+            using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
+            const F function(given);
+            const detail::MapResults results = run<How, F>(function, range, options);
+            if (auto error = results.first_error()) std::rethrow_exception(std::move(error));
+            if constexpr (!std::is_void_v<R>) {
+                std::vector<R> list;
+                if constexpr (detail::result_is_array<R> && !std::is_same_v<R, bool>) {
+                    // Shared memory holds live objects of a type that is nothing but its bytes.
+                    const R* const first = reinterpret_cast<const R*>(results.array());
+                    list.assign(first, first + results.size());
+                } else {
+                    list.reserve(results.size());
+                    for (std::uint64_t i = 0; i < results.size(); ++i) list.push_back(detail::map_value<R>(results, i));
+                }
+                return list;
+            }
+        }
+    }
+
+    template <class How, class F, class Given, class Range>
+    auto outcomes(Given& given, Range& range, const MapOptions& options) {
+        using T = detail::map_element<Range>;
+        detail::check_map<F, How, T>();
+        if constexpr (detail::callable_with<F, How, T>) {
+            using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
+            const F function(given);
+            const detail::MapResults results = run<How, F>(function, range, options);
+            std::vector<Outcome<R>> list;
+            list.reserve(results.size());
+            for (std::uint64_t i = 0; i < results.size(); ++i) {
+                if (!results.has_value(i)) {
+                    list.push_back(Outcome<R>(results.error(i)));
+                } else if constexpr (std::is_void_v<R>) {
+                    list.push_back(Outcome<void>(std::monostate()));
+                } else {
+                    try {
+                        list.push_back(Outcome<R>(detail::map_value<R>(results, i)));
+                    } catch (...) {
+                        list.push_back(Outcome<R>(std::current_exception()));
+                    }
+                }
+            }
+            return list;
+        }
+    }
+
+    std::shared_ptr<detail::PoolCore> core_;
+    int exceptions_ = 0;  // in flight when it was made: more of them in the destructor means unwinding
+};
+
+}  // namespace mp

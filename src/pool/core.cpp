@@ -1,0 +1,465 @@
+// Submitting and waiting: the way of a task from the caller into a lane, and of its result back.
+#include "pool/core.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include <multiprocessing/errors.hpp>
+
+#include "os/memory.hpp"
+#include "os/socket.hpp"
+#include "serial/exception_record.hpp"
+
+namespace mp::detail {
+
+using pool::Callable;
+using pool::Job;
+using pool::ResultFrame;
+using pool::ResultFrameKind;
+using pool::TaskFrame;
+using pool::TaskFrameKind;
+
+namespace {
+
+int worker_count_of(const PoolOptions& options) {
+    const int count = options.workers.value_or(static_cast<int>(cpu_count()));
+    if (count < 1) throw std::invalid_argument("a pool needs at least 1 worker, not " + std::to_string(count));
+    return count;
+}
+
+}  // namespace
+
+PoolCore::PoolCore(PoolOptions options)
+    : options_(std::move(options)),
+      method_(options_.start_method.value_or(get_start_method())),
+      heap_(0, 0),
+      schedule_(static_cast<std::size_t>(worker_count_of(options_))),
+      workers_(static_cast<std::size_t>(worker_count_of(options_))) {
+    if (options_.max_tasks_per_worker && *options_.max_tasks_per_worker < 1)
+        throw std::invalid_argument("max_tasks_per_worker must be at least 1, not " +
+                                    std::to_string(*options_.max_tasks_per_worker));
+}
+
+PoolCore::~PoolCore() = default;
+
+void PoolCore::require_owner() {
+    start();
+    if (owner_ != ::getpid())
+        throw Error("pool \"" + options_.name + "\" belongs to process " + std::to_string(owner_) +
+                    ", of which this one is a fork: make a pool of its own here");
+}
+
+void PoolCore::require_usable(const Lock&) const {
+    if (!broken_.empty()) throw PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_);
+    if (closed_) throw Error("pool \"" + options_.name + "\" is closed: nothing more can be submitted");
+}
+
+std::uint64_t PoolCore::allocate(const Lock&, std::uint64_t size, const char* what) {
+    // The kernel kills when memory runs out, instead of refusing: so look first, where it matters.
+    constexpr std::uint64_t checked_from = 16 << 20;
+    constexpr std::uint64_t reserve = 64 << 20;
+    const bool fits = size < checked_from || (size < ~reserve && size + reserve <= os::available_memory());
+    const auto place = fits ? heap_.allocate(size) : std::nullopt;
+    if (!place)
+        throw SystemError(base::error_of(ENOMEM), "cannot hold " + std::to_string(size) + " bytes of " + what +
+                                                      " for pool \"" + options_.name + '"');
+    return *place;
+}
+
+// The same callable with the same state is sent to a worker only once.
+std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec) {
+    constexpr std::size_t most = 1024;
+    constexpr std::size_t largest_key = 256;
+    std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);
+    key.append(reinterpret_cast<const char*>(spec.key.data()), spec.key.size());
+    const bool shared = spec.keyed && key.size() <= largest_key;
+    if (shared)
+        if (const auto found = callables_.find(key); found != callables_.end()) return found->second;
+
+    auto callable = std::make_shared<Callable>();
+    callable->entry = identify(*spec.entry);
+    serial::Writer writer;
+    spec.encode(writer, spec.function);
+    callable->state.assign(writer.bytes().begin(), writer.bytes().end());
+    callable->handles.assign(writer.handles().begin(), writer.handles().end());
+    callable->code = spec.code;
+    callable->type_name = spec.type_name;
+    if (next_callable_ == most) {
+        // Closures with ever new values: the workers start their tables anew.
+        next_callable_ = 0;
+        ++generation_;
+        callables_.clear();
+    }
+    callable->number = next_callable_++;
+    callable->generation = generation_;
+    if (shared) callables_.emplace(std::move(key), callable);
+    return callable;
+}
+
+std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const serial::Writer& arguments,
+                                           const SubmitSpec& how) {
+    require_owner();
+    auto task = std::make_shared<PoolTask>();
+    task->pool = shared_from_this();
+    task->handles.assign(arguments.handles().begin(), arguments.handles().end());
+    task->retries = how.has_retries ? how.retries : options_.retries;
+    task->label = how.label;
+    task->arguments_size = arguments.bytes().size();
+    Lock lock(mutex_);
+    require_usable(lock);
+    task->callable = intern(lock, spec);
+    if (task->arguments_size > pool::max_inline) {
+        task->arguments_at = allocate(lock, task->arguments_size, "arguments");
+        // Nobody else knows the place yet; copying is not done under the lock.
+        lock.unlock();
+        std::memcpy(segment_.data() + task->arguments_at, arguments.bytes().data(), task->arguments_size);
+        lock.lock();
+    } else {
+        task->arguments = base::SmallBytes(arguments.bytes());
+    }
+    task->self = task;
+    schedule_.submit(reinterpret_cast<std::uintptr_t>(task.get()));
+    pump(lock);
+    return task;
+}
+
+bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
+    if (task.done()) return true;
+    require_owner();
+    {
+        Lock lock(mutex_);
+        ++waiting_callers_;
+    }
+    const bool in_time = shm::wait_until<shm::Ordering::fenced>(
+        segment_header().caller_wake,
+        [&] {
+            if (task.done()) return true;
+            Lock lock(mutex_);
+            pump(lock);
+            if (task.done()) return true;
+            if (task.state.load(std::memory_order_relaxed) == PoolTask::State::sent)
+                if (auto& worker = workers_[task.worker]; worker.lane) {
+                    auto& awaited = worker.lane->header().awaited;
+                    if (task.number < awaited.load(std::memory_order_relaxed))
+                        awaited.store(task.number, std::memory_order_relaxed);
+                }
+            return false;
+        },
+        deadline, shm::thread_patience(), [] { return true; });
+    Lock lock(mutex_);
+    --waiting_callers_;
+    hand_out(lock);
+    return in_time;
+}
+
+bool PoolCore::cancel(PoolTask& task) {
+    require_owner();
+    Lock lock(mutex_);
+    if (task.done() || !schedule_.cancel(reinterpret_cast<std::uintptr_t>(&task))) return false;
+    fail(lock, task, std::make_exception_ptr(TaskCancelled(info(task))));
+    return true;
+}
+
+void PoolCore::pump(const Lock& lock) {
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+        if (!workers_[i].sent.empty() || !workers_[i].ready) take_results(lock, i);
+    hand_out(lock);
+}
+
+void PoolCore::take_results(const Lock& lock, std::size_t index) {
+    Worker& worker = workers_[index];
+    if (!worker.lane || worker.broken) return;
+    bool any = false;
+    while (true) {
+        const auto bytes = worker.results.peek();
+        if (!bytes.data()) break;
+        any = true;
+        ResultFrame frame;
+        if (bytes.size() < sizeof frame) {
+            worker.broken = true;
+            break;
+        }
+        std::memcpy(&frame, bytes.data(), sizeof frame);
+        const auto rest = bytes.subspan(sizeof frame);
+        const auto payload = frame.payload_at ? worker.lane->heap(frame.payload_at, frame.payload_size)
+                             : frame.payload_size <= rest.size() ? rest.first(frame.payload_size)
+                                                                  : std::span<const std::byte>();
+        if (payload.size() != frame.payload_size) {
+            worker.broken = true;
+            break;
+        }
+        take_result(lock, index, frame, payload);
+        worker.results.release();
+    }
+    if (worker.results.broken()) worker.broken = true;
+    if (worker.broken && worker.child) worker.child->signal(SIGKILL);
+    if (any) shm::notify<shm::Ordering::fenced>(worker.lane->header().result_room);
+}
+
+// Descriptors are in the socket before their frame is in the ring.
+std::vector<serial::Handle> PoolCore::take_handles(Worker& worker, std::size_t count) {
+    std::vector<serial::Handle> handles;
+    std::byte nothing;
+    while (handles.size() < count) {
+        const auto ready = os::wait_readable(worker.socket.get(), base::Deadline::now());
+        if (!ready || !*ready) break;
+        auto received = os::receive_message(worker.socket.get(), std::span(&nothing, 1));
+        if (!received || received->descriptors.empty()) break;
+        for (auto& fd : received->descriptors) handles.emplace_back(fd.release());
+    }
+    return handles;
+}
+
+void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFrame& frame,
+                           std::span<const std::byte> payload) {
+    Worker& worker = workers_[index];
+    // Blocks that this object takes over are given back when it goes.
+    auto keep = [&] {
+        return frame.payload_at ? pool::ResultBytes(worker.lane, frame.payload_at, frame.payload_size)
+                                : pool::ResultBytes(payload);
+    };
+    auto error_of = [&](const TaskInfo& task) {
+        const pool::ResultBytes bytes = keep();
+        try {
+            return serial::to_exception(serial::decode_exception(bytes.bytes()), task);
+        } catch (...) {
+            return std::current_exception();
+        }
+    };
+    if (frame.kind == ResultFrameKind::ready) {
+        worker.ready = true;
+        failed_starts_ = 0;
+        return;
+    }
+    if (frame.kind == ResultFrameKind::init_failed) {
+        const auto error = error_of({.function = "initializer"});
+        break_pool(lock, "its initializer failed: " + std::string(Failure(error).what()));
+        return;
+    }
+    // Frames before this one are done with.
+    while (!worker.sent.empty() && worker.sent.front().number < frame.number) {
+        if (worker.sent.front().block) heap_.free(worker.sent.front().block);
+        worker.sent.pop_front();
+    }
+    if (worker.sent.empty() || worker.sent.front().number != frame.number) {
+        worker.broken = true;
+        return;
+    }
+    if (frame.kind == ResultFrameKind::element_failed) {
+        const auto job = worker.sent.front().job;
+        if (!job || frame.element >= job->count) {
+            worker.broken = true;
+            return;
+        }
+        element_failed(lock, *job, frame.element, error_of(info(*job, frame.element)), job->retries.exception);
+        return;
+    }
+    const Sent sent = std::move(worker.sent.front());
+    worker.sent.pop_front();
+    if (frame.kind == ResultFrameKind::map_left && sent.job) {
+        if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
+        left(lock, sent.job);
+        return;
+    }
+    if (!sent.task) {
+        worker.broken = true;
+        return;
+    }
+    PoolTask& task = *sent.task;
+    schedule_.done(index, frame.nanoseconds);
+    auto& awaited = worker.lane->header().awaited;
+    if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(pool::none, std::memory_order_relaxed);
+    if (frame.kind == ResultFrameKind::value) {
+        task.result = keep();
+        if (frame.handles) task.result_handles = take_handles(worker, frame.handles);
+        finish(lock, task);
+    } else if (task.attempt <= task.retries.exception && !terminated_) {
+        static_cast<void>(keep());
+        ++task.attempt;
+        task.state.store(PoolTask::State::pending, std::memory_order_relaxed);
+        schedule_.submit_first(reinterpret_cast<std::uintptr_t>(&task));
+    } else {
+        task.error = error_of(info(task));
+        finish(lock, task);
+    }
+}
+
+void PoolCore::finish(const Lock&, PoolTask& task) {
+    if (task.arguments_at) heap_.free(task.arguments_at);
+    task.arguments = {};
+    task.handles.clear();
+    // The ledger's hold on the task, and the task's on the pool: a future that is kept does not keep the pool.
+    const auto self = std::move(task.self);
+    task.state.store(PoolTask::State::done, std::memory_order_release);
+    if (waiting_callers_ > 1) wake_callers();
+}
+
+void PoolCore::fail(const Lock& lock, PoolTask& task, std::exception_ptr error) {
+    task.error = std::move(error);
+    finish(lock, task);
+    if (waiting_callers_ > 0) wake_callers();
+}
+
+void PoolCore::wake_callers() { shm::notify<shm::Ordering::fenced>(segment_header().caller_wake); }
+
+TaskInfo PoolCore::info(const PoolTask& task) const {
+    return {.function = task.callable->name(), .label = task.label, .attempt = task.attempt};
+}
+
+TaskInfo PoolCore::info(const Job& job, std::uint64_t element) const {
+    return {.function = job.callable->name(), .index = element, .label = job.label, .attempt = job.attempt(element)};
+}
+
+void PoolCore::hand_out(const Lock& lock) {
+    for (auto& worker : workers_)
+        if (!worker.queued.empty()) flush_queued(lock, worker);
+    while (auto assignment = schedule_.next()) {
+        auto& task = *reinterpret_cast<PoolTask*>(assignment->task);
+        bool sent = false;
+        try {
+            sent = send_task(lock, assignment->worker, task, assignment->notify);
+        } catch (...) {
+            // It cannot be sent to anybody: no memory for its callable, no descriptors for its handles.
+            schedule_.undo(*assignment);
+            schedule_.cancel(assignment->task);
+            fail(lock, task, std::current_exception());
+            continue;
+        }
+        if (!sent) {
+            schedule_.undo(*assignment);
+            break;
+        }
+    }
+    // With nobody waiting, a worker that runs dry calls the pool's own thread.
+    if (schedule_.waiting() > 0 && waiting_callers_ == 0) segment_header().nudge.store(1, std::memory_order_relaxed);
+}
+
+bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const std::byte> payload, Sent sent) {
+    std::byte* place = worker.tasks.reserve(sizeof frame + payload.size());
+    if (!place) return false;
+    frame.number = sent.number = worker.next_number++;
+    std::memcpy(place, &frame, sizeof frame);
+    if (!payload.empty()) std::memcpy(place + sizeof frame, payload.data(), payload.size());
+    sent.kind = frame.kind;
+    worker.sent.push_back(std::move(sent));
+    worker.tasks.commit();
+    shm::notify<shm::Ordering::fenced>(worker.lane->header().task_wake);
+    return true;
+}
+
+// Never waits: a worker that does not take its descriptors gets no more.
+bool PoolCore::send_handles(Worker& worker, std::span<const serial::Handle> handles) {
+    constexpr std::size_t batch = os::max_descriptors_a_message;
+    if (handles.size() > batch)
+        throw Error("a task takes at most " + std::to_string(batch) + " handles (queues, pipe ends, …) along, not " +
+                    std::to_string(handles.size()));
+    std::vector<int> fds;
+    for (const auto& handle : handles) fds.push_back(handle.fd());
+    const std::byte something{1};
+    const auto sent = os::try_send_message(worker.socket.get(), std::span(&something, 1), fds);
+    if (!sent && sent.error() != std::errc::resource_unavailable_try_again && sent.error() != std::errc::broken_pipe &&
+        sent.error() != std::errc::connection_reset)
+        throw SystemError(sent.error(), "cannot send the descriptors of a task");
+    return bool(sent);
+}
+
+bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
+    if (worker.generation != callable.generation) {
+        // Tasks of an older generation that still wait are given numbers of the new one.
+        if (callable.generation < generation_) {
+            callable.generation = generation_;
+            callable.number = next_callable_++;
+        }
+        if (worker.generation != generation_) {
+            if (!put(lock, worker, {.kind = TaskFrameKind::forget_callables}, {}, {})) return false;
+            worker.generation = generation_;
+            worker.knows.clear();
+        }
+    }
+    if (callable.number < worker.knows.size() && worker.knows[callable.number]) return true;
+    serial::Writer writer;
+    serial::encode(writer, callable.entry);
+    writer.write(callable.state.data(), callable.state.size());
+    TaskFrame frame{.kind = TaskFrameKind::define, .callable = callable.number, .payload_size = writer.bytes().size()};
+    frame.handles = static_cast<std::uint32_t>(callable.handles.size());
+    Sent sent;
+    std::span<const std::byte> payload = writer.bytes();
+    if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
+    if (frame.handles && !send_handles(worker, callable.handles)) return false;
+    if (payload.size() > pool::max_inline) {
+        sent.block = frame.payload_at = allocate(lock, payload.size(), "a callable's state");
+        std::memcpy(segment_.data() + sent.block, payload.data(), payload.size());
+        payload = {};
+    }
+    put(lock, worker, frame, payload, sent);
+    if (worker.knows.size() <= callable.number) worker.knows.resize(callable.number + 1);
+    worker.knows[callable.number] = true;
+    return true;
+}
+
+bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify) {
+    Worker& worker = workers_[index];
+    if (!worker.queued.empty() || !define(lock, worker, *task.callable)) return false;
+    TaskFrame frame{.kind = TaskFrameKind::task, .callable = task.callable->number};
+    frame.payload_at = task.arguments_at;
+    frame.payload_size = task.arguments_size;
+    frame.handles = static_cast<std::uint32_t>(task.handles.size());
+    frame.notify = notify;
+    const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
+    if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
+    if (frame.handles && !send_handles(worker, task.handles)) return false;
+    put(lock, worker, frame, payload, {.task = &task});
+    task.worker = index;
+    task.number = worker.next_number - 1;
+    task.state.store(PoolTask::State::sent, std::memory_order_relaxed);
+    return true;
+}
+
+bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
+    while (!worker.queued.empty()) {
+        pool::TaskFrame frame{.kind = worker.queued.front().kind};
+        const auto& queued = worker.queued.front();
+        frame.job_at = queued.job_at;
+        frame.round_at = queued.round_at;
+        if (queued.job) {
+            if (!define(lock, worker, *queued.job->callable)) return false;
+            frame.callable = queued.job->callable->number;
+        }
+        if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;
+        worker.queued.pop_front();
+    }
+    return true;
+}
+
+void PoolCore::cancel_waiting() {
+    Lock lock(mutex_);
+    for (const auto id : schedule_.cancel_waiting()) {
+        auto& task = *reinterpret_cast<PoolTask*>(id);
+        fail(lock, task, std::make_exception_ptr(TaskCancelled(info(task), "the pool is being left by an exception")));
+    }
+}
+
+// The compiled half of pool_call.hpp and future.hpp.
+
+std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable, const serial::Writer& arguments,
+                                      const SubmitSpec& spec) {
+    return core.submit(callable, arguments, spec);
+}
+
+bool task_done(PoolTask& task) { return task.done() || task.pool->wait(task, base::Deadline::now()); }
+
+bool task_wait(PoolTask& task, double seconds) {
+    if (task.done()) return true;
+    return task.pool->wait(task, seconds < 0 ? base::Deadline::never()
+                                             : base::Deadline::after(std::chrono::duration<double>(seconds)));
+}
+
+bool task_cancel(PoolTask& task) { return !task.done() && task.pool->cancel(task); }
+std::exception_ptr task_error(const PoolTask& task) { return task.error; }
+std::span<const std::byte> task_result(const PoolTask& task) { return task.result.bytes(); }
+std::span<const serial::Handle> task_handles(const PoolTask& task) { return task.result_handles; }
+
+}  // namespace mp::detail

@@ -1,0 +1,172 @@
+// The caller's side of a pool: its ledger, its workers and the thread that watches over them.
+//
+// Whoever waits does the work: a caller in get() or map() takes results out of the lanes and hands out more tasks, under
+// the lock. The pool's own thread does that when nobody waits, and buries and replaces workers that died.
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <multiprocessing/pool.hpp>
+
+#include "os/mapping.hpp"
+#include "os/memory.hpp"
+#include "pool/heap.hpp"
+#include "pool/job.hpp"
+#include "pool/lane.hpp"
+#include "pool/schedule.hpp"
+#include "pool/task.hpp"
+#include "pool/worker.hpp"
+#include "process/launch.hpp"
+
+namespace mp::detail {
+
+class PoolCore : public std::enable_shared_from_this<PoolCore> {
+  public:
+    explicit PoolCore(PoolOptions options);
+    ~PoolCore();
+
+    /// Starts the workers; throws when the system refuses, with none left. In a copy of the program whose static
+    /// initialisers make a pool it does nothing: the pool starts with its first use, in the process that uses it.
+    void start();
+
+    std::shared_ptr<PoolTask> submit(const CallableSpec& callable, const serial::Writer& arguments, const SubmitSpec& spec);
+    bool wait(PoolTask& task, base::Deadline deadline);
+    bool cancel(PoolTask& task);
+
+    std::shared_ptr<pool::Job> run(const MapSpec& spec);
+    void release(const std::shared_ptr<pool::Job>& job);
+    const std::byte* results(const pool::Job& job) const;
+    std::span<const std::byte> encoded_result(const pool::Job& job, std::uint64_t index) const;
+    bool has_value(const pool::Job& job, std::uint64_t index) const;
+
+    void close();
+    void join();
+    void terminate();
+    /// Cancels what has not begun.
+    void cancel_waiting();
+
+    /// Whether this process started it.
+    bool is_mine() const { return started_.load(std::memory_order_acquire) && owner_ == ::getpid(); }
+    std::size_t worker_count() const { return workers_.size(); }
+    std::vector<pid_t> pids();
+
+  private:
+    using Lock = std::unique_lock<std::mutex>;
+
+    // What was put into a lane and not yet answered, in order.
+    struct Sent {
+        std::uint64_t number = 0;
+        pool::TaskFrameKind kind{};
+        PoolTask* task = nullptr;
+        std::shared_ptr<pool::Job> job{};
+        std::uint64_t block = 0;             // of a define: freed when a later frame is answered
+    };
+    // What the lane had no room for.
+    struct Queued {
+        pool::TaskFrameKind kind{};
+        std::shared_ptr<pool::Job> job{};
+        std::uint64_t job_at = 0;
+        std::uint64_t round_at = 0;
+    };
+    struct Worker {
+        std::shared_ptr<process::Child> child;  // null while it is being replaced
+        std::shared_ptr<pool::LaneMemory> lane;
+        std::uint64_t lane_number = 0;
+        os::UniqueFd socket;
+        transport::FrameWriter tasks;
+        transport::FrameReader results;
+        std::uint64_t next_number = 1;
+        std::uint64_t generation = 0;           // of the callables it knows
+        std::vector<bool> knows;
+        std::deque<Sent> sent;
+        std::deque<Queued> queued;
+        bool ready = false;                     // its initializer has run
+        bool stop_sent = false;
+        bool broken = false;                    // it wrote what no worker writes
+    };
+
+    void require_usable(const Lock&) const;
+    void require_owner();
+    pool::SegmentHeader& segment_header() const { return *reinterpret_cast<pool::SegmentHeader*>(segment_.data()); }
+    std::uint64_t allocate(const Lock&, std::uint64_t size, const char* what);
+    std::shared_ptr<pool::Callable> intern(const Lock&, const CallableSpec& spec);
+
+    // Results in, tasks out.
+    void pump(const Lock& lock);
+    void take_results(const Lock& lock, std::size_t index);
+    void take_result(const Lock& lock, std::size_t index, const pool::ResultFrame& frame, std::span<const std::byte> payload);
+    std::vector<serial::Handle> take_handles(Worker& worker, std::size_t count);
+    void hand_out(const Lock& lock);
+    bool send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify);
+    bool flush_queued(const Lock& lock, Worker& worker);
+    bool define(const Lock& lock, Worker& worker, pool::Callable& callable);
+    bool put(const Lock& lock, Worker& worker, pool::TaskFrame frame, std::span<const std::byte> payload, Sent sent);
+    bool send_handles(Worker& worker, std::span<const serial::Handle> handles);
+    void finish(const Lock& lock, PoolTask& task);
+    void fail(const Lock& lock, PoolTask& task, std::exception_ptr error);
+    TaskInfo info(const PoolTask& task) const;
+    TaskInfo info(const pool::Job& job, std::uint64_t element) const;
+
+    // Maps.
+    void begin_round(const Lock& lock, const std::shared_ptr<pool::Job>& job, std::span<const std::uint64_t> elements, bool all);
+    void send_round(const Lock& lock, const std::shared_ptr<pool::Job>& job, Worker& worker);
+    void left(const Lock& lock, const std::shared_ptr<pool::Job>& job);
+    void element_failed(const Lock& lock, pool::Job& job, std::uint64_t element, std::exception_ptr error, int budget);
+    void end(const Lock& lock, pool::Job& job);
+    std::atomic<std::uint8_t>* states(const pool::Job& job) const;
+
+    // Life and death of workers.
+    void watch();
+    Worker launch(std::size_t index);
+    void install(const Lock& lock, std::size_t index, Worker worker);
+    bool replace_dead();
+    void bury(const Lock& lock, std::size_t index, ExitStatus status);
+    void blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
+    void send_stop(const Lock& lock, Worker& worker);
+    void abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason);
+    void break_pool(const Lock& lock, const std::string& cause);
+    void wake_watch();
+    void wake_callers();
+    bool anything_left(const Lock&) const { return schedule_.waiting() + schedule_.assigned() > 0 || !jobs_.empty(); }
+
+    const PoolOptions options_;
+    const StartMethod method_;
+    std::mutex starting_;                            // one start() at a time
+    std::atomic<bool> started_{false};
+    pid_t owner_ = 0;                                // set by start(), as what follows
+    std::shared_ptr<process::Forkserver> snapshot_;  // for method fork: made once, when the pool was
+    os::UniqueFd segment_file_;
+    os::Mapping segment_;
+    os::UniqueFd nudge_;
+
+    mutable std::mutex mutex_;                       // guards what follows
+    pool::Heap heap_;
+    pool::Schedule schedule_;
+    std::vector<Worker> workers_;
+    std::vector<std::shared_ptr<pool::Job>> jobs_;
+    std::unordered_map<std::string, std::shared_ptr<pool::Callable>> callables_;
+    std::uint32_t next_callable_ = 0;
+    std::uint64_t generation_ = 1;
+    std::uint64_t next_lane_ = 1;
+    std::size_t waiting_callers_ = 0;
+    int failed_starts_ = 0;                          // in a row, without a worker that came up
+    bool closed_ = false;
+    bool stopping_ = false;                          // nothing is left to do: workers are not replaced
+    bool terminated_ = false;
+    std::string broken_;                             // why the pool cannot go on
+    os::OomCounters oom_;                            // as they stood when nobody had been killed since
+    std::mutex ending_;                              // one join() of the thread at a time; never taken under mutex_
+    std::thread watch_;
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,246 @@
+// Maps: laying elements out in the segment, sending workers there, and what is to be done when they have left.
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include <multiprocessing/errors.hpp>
+
+#include "pool/core.hpp"
+
+namespace mp::detail {
+
+using pool::Job;
+using pool::JobHeader;
+using pool::ResultPlace;
+using pool::Round;
+using pool::TaskFrameKind;
+
+std::atomic<std::uint8_t>* PoolCore::states(const Job& job) const {
+    const auto& header = *reinterpret_cast<const JobHeader*>(segment_.data() + job.at);
+    return reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + header.states_at);
+}
+
+std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
+    require_owner();
+    if (spec.options->chunk_size && *spec.options->chunk_size < 1)
+        throw std::invalid_argument("chunk_size must be at least 1, not " + std::to_string(*spec.options->chunk_size));
+    auto job = std::make_shared<Job>();
+    job->count = spec.count;
+    job->retries = spec.options->retries.value_or(options_.retries);
+    job->label = spec.options->label;
+    job->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
+    job->encoded = spec.encoded_results;
+
+    JobHeader header{};
+    header.count = spec.count;
+    header.results_encoded = spec.encoded_results;
+    const std::uint64_t result_size = spec.encoded_results ? sizeof(ResultPlace) : spec.result_size;
+    {
+        Lock lock(mutex_);
+        require_usable(lock);
+        if (spec.count == 0) {
+            job->done = true;
+            return job;
+        }
+        try {
+            auto take = [&](std::uint64_t size, const char* what) {
+                job->blocks.push_back(allocate(lock, size, what));
+                return job->blocks.back();
+            };
+            job->at = take(sizeof header, "a map");
+            header.states_at = take(spec.count, "a map");
+            header.inputs_at = take(spec.inputs.size(), "input");
+            if (!spec.input_offsets.empty()) header.input_offsets_at = take(spec.input_offsets.size_bytes(), "input");
+            if (result_size) {
+                if (spec.count > ~std::uint64_t(0) / 2 / result_size) throw std::length_error("map: the range is too long");
+                header.results_at = take(spec.count * result_size, "results");
+            }
+            job->callable = intern(lock, spec.callable);
+        } catch (...) {
+            for (const auto block : job->blocks) heap_.free(block);
+            throw;
+        }
+    }
+    std::memcpy(segment_.data() + job->at, &header, sizeof header);
+    std::memset(segment_.data() + header.states_at, 0, spec.count);
+    if (!spec.inputs.empty()) std::memcpy(segment_.data() + header.inputs_at, spec.inputs.data(), spec.inputs.size());
+    if (header.input_offsets_at)
+        std::memcpy(segment_.data() + header.input_offsets_at, spec.input_offsets.data(), spec.input_offsets.size_bytes());
+    {
+        Lock lock(mutex_);
+        if (!broken_.empty() || terminated_) {
+            for (const auto block : job->blocks) heap_.free(block);
+            require_usable(lock);
+        }
+        jobs_.push_back(job);
+        ++waiting_callers_;
+        begin_round(lock, job, {}, true);
+    }
+    shm::wait_until<shm::Ordering::fenced>(
+        segment_header().caller_wake,
+        [&] {
+            Lock lock(mutex_);
+            pump(lock);
+            return job->done;
+        },
+        base::Deadline::never(), shm::thread_patience(), [] { return true; });
+    {
+        Lock lock(mutex_);
+        --waiting_callers_;
+        hand_out(lock);
+    }
+    if (job->failure) {
+        release(job);
+        std::rethrow_exception(job->failure);
+    }
+    return job;
+}
+
+// `all`: every element; otherwise those that are named.
+void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, std::span<const std::uint64_t> elements,
+                           bool all) {
+    const std::uint64_t positions = all ? job->count : elements.size();
+    job->round_at = allocate(lock, sizeof(Round), "a map");
+    job->blocks.push_back(job->round_at);
+    auto& round = *new (segment_.data() + job->round_at) Round{};
+    round.count = positions;
+    round.chunk = job->chunk;
+    if (!all) {
+        round.indices_at = allocate(lock, elements.size_bytes(), "a map");
+        job->blocks.push_back(round.indices_at);
+        std::memcpy(segment_.data() + round.indices_at, elements.data(), elements.size_bytes());
+    }
+    std::vector<Worker*> takers;
+    for (auto& worker : workers_)
+        if (worker.lane && !worker.stop_sent) takers.push_back(&worker);
+    // With fewer elements than workers, those with the least to do.
+    if (positions < takers.size()) {
+        std::stable_sort(takers.begin(), takers.end(),
+                         [](const Worker* a, const Worker* b) { return a->sent.size() < b->sent.size(); });
+        takers.resize(positions);
+    }
+    round.workers = std::max<std::size_t>(1, takers.size());
+    for (Worker* worker : takers) send_round(lock, job, *worker);
+}
+
+void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Worker& worker) {
+    ++job->taking_part;
+    worker.queued.push_back({.kind = TaskFrameKind::map, .job = job, .job_at = job->at, .round_at = job->round_at});
+    flush_queued(lock, worker);
+}
+
+// A worker has left the round, or died in it.
+void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
+    --job->taking_part;
+    if (job->taking_part > 0 || job->done) return;
+    auto* state = states(*job);
+    const auto& round = *reinterpret_cast<const Round*>(segment_.data() + job->round_at);
+    if (round.next.load(std::memory_order_relaxed) < round.count) {
+        // Everybody left early, to be replaced; a replacement that is there by now takes over, or else the next one will.
+        for (auto& worker : workers_)
+            if (worker.lane && !worker.stop_sent) send_round(lock, job, worker);
+        return;
+    }
+    for (const std::uint64_t element : job->again) state[element].store(0, std::memory_order_relaxed);
+    std::vector<std::uint64_t> open;
+    if (job->torn) {
+        for (std::uint64_t element = 0; element < job->count; ++element)
+            if (state[element].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::open))
+                open.push_back(element);
+    } else {
+        open = std::move(job->again);
+    }
+    job->again.clear();
+    job->torn = false;
+    if (open.empty()) {
+        end(lock, *job);
+        return;
+    }
+    try {
+        begin_round(lock, job, open, false);
+    } catch (...) {
+        job->failure = std::current_exception();
+        end(lock, *job);
+    }
+}
+
+void PoolCore::element_failed(const Lock&, Job& job, std::uint64_t element, std::exception_ptr error, int budget) {
+    const int attempt = job.attempt(element);
+    if (attempt <= budget) {
+        job.attempts[element] = attempt + 1;
+        job.again.push_back(element);
+    } else {
+        job.errors.emplace(element, std::move(error));
+    }
+}
+
+void PoolCore::end(const Lock&, Job& job) {
+    job.done = true;
+    std::erase_if(jobs_, [&](const auto& other) { return other.get() == &job; });
+    wake_callers();
+}
+
+void PoolCore::release(const std::shared_ptr<Job>& job) {
+    Lock lock(mutex_);
+    if (owner_ != ::getpid()) return;
+    for (const auto block : job->blocks) heap_.free(block);
+    job->blocks.clear();
+    if (job->encoded) {
+        for (auto& worker : workers_) {
+            if (!worker.lane || worker.stop_sent || !job->lanes.contains(worker.lane_number)) continue;
+            worker.queued.push_back({.kind = TaskFrameKind::forget_job, .job_at = job->at});
+            flush_queued(lock, worker);
+        }
+    }
+    job->lanes.clear();
+    // Pages stay for the next map, up to a point.
+    constexpr std::uint64_t keep = 64 << 20;
+    if (const auto unused = heap_.trim(keep))
+        os::discard_pages(segment_file_.get(), unused->first, unused->second - unused->first);
+}
+
+bool PoolCore::has_value(const Job& job, std::uint64_t index) const {
+    return states(job)[index].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::value);
+}
+
+const std::byte* PoolCore::results(const Job& job) const {
+    if (job.count == 0) return nullptr;
+    return segment_.data() + reinterpret_cast<const JobHeader*>(segment_.data() + job.at)->results_at;
+}
+
+std::span<const std::byte> PoolCore::encoded_result(const Job& job, std::uint64_t index) const {
+    ResultPlace place;
+    std::memcpy(&place, results(job) + index * sizeof place, sizeof place);
+    const auto lane = job.lanes.find(place.lane);
+    const auto bytes = lane == job.lanes.end() ? std::span<const std::byte>() : lane->second->heap(place.at, place.size);
+    if (bytes.size() != place.size) throw SerializationError("the result of element " + std::to_string(index) + " is damaged");
+    return bytes;
+}
+
+// The compiled half of pool_call.hpp.
+
+MapResults::MapResults(std::shared_ptr<PoolCore> core, std::shared_ptr<PoolJob> job)
+    : core_(std::move(core)), job_(std::move(job)) {}
+MapResults::MapResults(MapResults&&) noexcept = default;
+MapResults::~MapResults() {
+    if (job_ && job_->count) core_->release(job_);
+}
+
+std::uint64_t MapResults::size() const { return job_->count; }
+bool MapResults::has_value(std::uint64_t index) const { return core_->has_value(*job_, index); }
+const std::byte* MapResults::array() const { return core_->results(*job_); }
+std::span<const std::byte> MapResults::encoded(std::uint64_t index) const { return core_->encoded_result(*job_, index); }
+
+std::exception_ptr MapResults::first_error() const {
+    return job_->errors.empty() ? nullptr : job_->errors.begin()->second;
+}
+
+std::exception_ptr MapResults::error(std::uint64_t index) const {
+    const auto found = job_->errors.find(index);
+    if (found != job_->errors.end()) return found->second;
+    return std::make_exception_ptr(PoolBroken("the pool has neither a result nor a reason for element " + std::to_string(index)));
+}
+
+MapResults pool_map(PoolCore& core, const MapSpec& spec) { return MapResults(core.shared_from_this(), core.run(spec)); }
+
+}  // namespace mp::detail

@@ -1,0 +1,370 @@
+// The life and death of workers, and the thread that watches over them.
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <multiprocessing/errors.hpp>
+
+#include "os/retry.hpp"
+#include "os/socket.hpp"
+#include "os/threads.hpp"
+#include "pool/core.hpp"
+#include "pool/worker.hpp"
+#include "process/worker_mode.hpp"
+
+namespace mp::detail {
+
+using pool::TaskFrameKind;
+
+namespace {
+
+// Starting workers that die before they can work is given up after so many in a row.
+int most_failed_starts(std::size_t workers) { return static_cast<int>(std::max<std::size_t>(5, 2 * workers)); }
+
+// While the object lives, threads started here get no signals: those are for the program's own threads.
+class BlockedSignals {
+  public:
+    BlockedSignals() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+  private:
+    sigset_t before_{};
+};
+
+}  // namespace
+
+void PoolCore::start() {
+    if (started_.load(std::memory_order_acquire)) return;
+    std::lock_guard starting(starting_);
+    if (started_.load(std::memory_order_relaxed)) return;
+    process::require_not_runaway_copy();
+    owner_ = ::getpid();
+    auto segment = pool::make_shared_file("multiprocessing pool", pool::segment_heap_at);
+    if (!segment) throw SystemError(segment.error(), "cannot make the shared memory of pool \"" + options_.name + '"');
+    segment_file_ = std::move(segment->file);
+    segment_ = std::move(segment->mapping);
+    heap_ = pool::Heap(pool::segment_heap_at, segment_.size());
+    nudge_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!nudge_) throw SystemError(base::last_error(), "cannot make the doorbell of pool \"" + options_.name + '"');
+    if (method_ == StartMethod::fork) snapshot_ = process::Forkserver::snapshot();
+    try {
+        for (std::size_t i = 0; i < workers_.size(); ++i) {
+            Worker worker = launch(i);
+            Lock lock(mutex_);
+            install(lock, i, std::move(worker));
+        }
+        const BlockedSignals blocked;
+        watch_ = std::thread([this] { watch(); });
+    } catch (...) {
+        // Those that did start end with the owner's end of their lifelines.
+        for (auto& worker : workers_) {
+            if (!worker.child) continue;
+            worker.child->signal(SIGKILL);
+            worker.child->wait(base::Deadline::never());
+            worker = {};
+        }
+        throw;
+    }
+    oom_ = os::OomCounters::now();
+    started_.store(true, std::memory_order_release);
+}
+
+PoolCore::Worker PoolCore::launch(std::size_t index) {
+    auto fail = [&](std::error_code error, const char* what) {
+        throw SystemError(error, "cannot start a worker of pool \"" + options_.name + "\": " + what);
+    };
+    Worker worker;
+    auto lane = pool::make_shared_file("multiprocessing lane", pool::lane_heap_at);
+    if (!lane) fail(lane.error(), "its shared memory");
+    worker.lane = std::make_shared<pool::LaneMemory>(std::move(lane->mapping));
+    auto& header = worker.lane->header();
+    header.awaited.store(pool::none, std::memory_order_relaxed);
+    header.current.store(pool::none, std::memory_order_relaxed);
+    auto sockets = os::socket_pair();
+    if (!sockets) fail(sockets.error(), "socketpair");
+    worker.socket = std::move(sockets->first);
+    worker.tasks = transport::FrameWriter(header.tasks, worker.lane->tasks());
+    worker.results = transport::FrameReader(header.results, worker.lane->results());
+    {
+        Lock lock(mutex_);
+        worker.lane_number = next_lane_++;
+    }
+
+    pool::WorkerStart start;
+    start.lane = serial::Handle(lane->file.release());
+    start.segment = serial::Handle::duplicate(segment_file_.get());
+    start.socket = serial::Handle(sockets->second.release());
+    start.nudge = serial::Handle::duplicate(nudge_.get());
+    start.lane_size = worker.lane->size();
+    start.segment_size = segment_.size();
+    start.lane_number = worker.lane_number;
+    start.max_tasks = static_cast<std::uint64_t>(options_.max_tasks_per_worker.value_or(0));
+    if (options_.initializer) {
+        start.initializer = identify(*options_.initializer.entry());
+        const auto& state = options_.initializer.state();
+        start.initializer_state.assign(state.bytes().begin(), state.bytes().end());
+        start.initializer_handles.assign(state.handles().begin(), state.handles().end());
+    }
+    serial::Writer arguments;
+    pool::encode_worker_start(arguments, start);
+
+    process::LaunchSpec spec;
+    spec.name = options_.name + '-' + std::to_string(index + 1);
+    spec.method = method_;
+    spec.entry = identify(pool::worker_entry());
+    spec.arguments = arguments.bytes();
+    spec.handles = arguments.handles();
+    spec.snapshot = snapshot_;
+    worker.child = process::launch(spec);
+    return worker;
+}
+
+void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
+    worker.generation = generation_;
+    workers_[index] = std::move(worker);
+    if (stopping_ || terminated_ || !broken_.empty()) {
+        if (stopping_ && !terminated_ && broken_.empty()) send_stop(lock, workers_[index]);
+        else workers_[index].child->signal(SIGKILL);
+        return;
+    }
+    schedule_.open(index);
+    for (const auto& job : std::vector(jobs_)) send_round(lock, job, workers_[index]);
+    hand_out(lock);
+}
+
+void PoolCore::wake_watch() {
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(nudge_.get(), &one, sizeof one));
+}
+
+void PoolCore::watch() {
+    const os::IgnoredThread ignored;
+    ::pthread_setname_np(::pthread_self(), "mp-pool");
+    bool retry_start = false;
+    while (true) {
+        std::vector<pollfd> watched{{nudge_.get(), POLLIN, 0}};
+        std::vector<std::pair<std::size_t, std::shared_ptr<process::Child>>> children;
+        {
+            Lock lock(mutex_);
+            for (std::size_t i = 0; i < workers_.size(); ++i) {
+                if (!workers_[i].child) continue;
+                children.emplace_back(i, workers_[i].child);
+                watched.push_back({workers_[i].child->sentinel(), POLLIN, 0});
+            }
+            if (children.empty() && (stopping_ || !broken_.empty())) return;
+        }
+        os::retry([&] { return ::poll(watched.data(), watched.size(), retry_start ? 100 : -1); });
+        std::uint64_t count;
+        static_cast<void>(!::read(nudge_.get(), &count, sizeof count));
+        {
+            Lock lock(mutex_);
+            pump(lock);
+            for (std::size_t i = 0; i < children.size(); ++i) {
+                if (!watched[i + 1].revents) continue;
+                if (const auto status = children[i].second->status()) bury(lock, children[i].first, *status);
+            }
+        }
+        retry_start = !replace_dead();
+    }
+}
+
+// False when the system refused and it is worth trying again.
+bool PoolCore::replace_dead() {
+    while (true) {
+        std::size_t index = 0;
+        {
+            Lock lock(mutex_);
+            if (stopping_ || !broken_.empty()) return true;
+            while (index < workers_.size() && workers_[index].child) ++index;
+            if (index == workers_.size()) return true;
+        }
+        try {
+            Worker worker = launch(index);
+            Lock lock(mutex_);
+            install(lock, index, std::move(worker));
+        } catch (const std::exception& error) {
+            Lock lock(mutex_);
+            const bool nobody = std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return bool(w.child); });
+            const bool hopeless = method_ == StartMethod::fork && !snapshot_->alive();
+            if (nobody && (hopeless || ++failed_starts_ > most_failed_starts(workers_.size()))) {
+                break_pool(lock, std::string("its workers died and cannot be replaced: ") + error.what());
+                return true;
+            }
+            return false;
+        }
+    }
+}
+
+void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status) {
+    take_results(lock, index);
+    Worker worker = std::move(workers_[index]);
+    workers_[index] = {};
+    if (status.signal() == SIGKILL) {
+        const auto now = os::OomCounters::now();
+        if (const auto evidence = now.evidence_since(oom_)) status.set_killed_for_memory(*evidence);
+        oom_ = now;
+    }
+    const bool planned = worker.lane->header().planned_end.load(std::memory_order_acquire) != 0;
+    if (!worker.ready && !planned && ++failed_starts_ > most_failed_starts(workers_.size()))
+        break_pool(lock, "its workers end before they can work: the last one " + status.to_string());
+    blame(lock, worker, index, status);
+    wake_callers();
+}
+
+// What the dead worker was running fails or is tried again; what it had not begun goes to others.
+void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status) {
+    const auto& header = worker.lane->header();
+    const std::uint64_t running = header.running.load(std::memory_order_relaxed);
+    const pid_t pid = worker.child->pid();
+    auto lost = [&](const TaskInfo& task) {
+        return std::make_exception_ptr(WorkerLost({.task = task, .pid = pid, .status = status, .called_exit = status.code().has_value()}));
+    };
+    const auto at_work = std::find_if(worker.sent.begin(), worker.sent.end(),
+                                      [&](const Sent& sent) { return sent.number == running; });
+    const bool task_at_work = at_work != worker.sent.end() && at_work->task;
+    for (const Sent& sent : worker.sent)
+        if (sent.task) sent.task->state.store(PoolTask::State::pending, std::memory_order_relaxed);
+    const auto loss = schedule_.died(index, task_at_work);
+    if (loss.blamed) {
+        auto& task = *reinterpret_cast<PoolTask*>(*loss.blamed);
+        if (!broken_.empty()) {
+            fail(lock, task, std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_)));
+        } else if (task.attempt <= task.retries.crash) {
+            ++task.attempt;
+            schedule_.submit_first(*loss.blamed);
+        } else {
+            fail(lock, task, lost(info(task)));
+        }
+    }
+    // A define that it was working on has no task of its own to blame: whoever uses that callable next is.
+    std::vector<std::shared_ptr<pool::Job>> jobs;
+    for (const Sent& sent : worker.sent) {
+        if (sent.block) heap_.free(sent.block);
+        if (!sent.job || sent.job->done) continue;
+        sent.job->torn = true;
+        if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
+        const std::uint64_t element = header.current.load(std::memory_order_relaxed);
+        auto* state = states(*sent.job);
+        if (sent.number == running && element < sent.job->count &&
+            state[element].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::open)) {
+            const auto before = sent.job->errors.size();
+            element_failed(lock, *sent.job, element, lost(info(*sent.job, element)), sent.job->retries.crash);
+            if (sent.job->errors.size() != before)
+                state[element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_release);
+        }
+        jobs.push_back(sent.job);
+    }
+    for (const auto& queued : worker.queued)
+        if (queued.job && !queued.job->done) jobs.push_back(queued.job);
+    for (const auto& job : jobs) left(lock, job);
+}
+
+// Ends all that is under way.
+void PoolCore::abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason) {
+    for (const auto id : schedule_.cancel_waiting()) {
+        auto& task = *reinterpret_cast<PoolTask*>(id);
+        fail(lock, task, reason(info(task)));
+    }
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+        Worker& worker = workers_[i];
+        schedule_.died(i, false);
+        for (const auto id : schedule_.cancel_waiting()) {
+            auto& task = *reinterpret_cast<PoolTask*>(id);
+            fail(lock, task, reason(info(task)));
+        }
+        worker.sent.clear();
+        worker.queued.clear();
+        if (worker.child) worker.child->signal(SIGKILL);
+    }
+    for (const auto& job : std::vector(jobs_)) {
+        job->failure = reason({.function = job->callable->name(), .label = job->label});
+        end(lock, *job);
+    }
+    wake_callers();
+}
+
+void PoolCore::break_pool(const Lock& lock, const std::string& cause) {
+    if (!broken_.empty()) return;
+    broken_ = cause;
+    const auto error = std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + cause));
+    abandon_all(lock, [&](const TaskInfo&) { return error; });
+    wake_watch();
+}
+
+void PoolCore::send_stop(const Lock& lock, Worker& worker) {
+    if (!worker.lane || worker.stop_sent) return;
+    worker.stop_sent = true;
+    worker.queued.push_back({.kind = TaskFrameKind::stop});
+    flush_queued(lock, worker);
+}
+
+void PoolCore::close() {
+    require_owner();
+    Lock lock(mutex_);
+    closed_ = true;
+}
+
+void PoolCore::join() {
+    require_owner();
+    {
+        Lock lock(mutex_);
+        if (!closed_) throw Error("cannot join pool \"" + options_.name + "\" before close() or terminate()");
+        ++waiting_callers_;
+    }
+    shm::wait_until<shm::Ordering::fenced>(
+        segment_header().caller_wake,
+        [&] {
+            Lock lock(mutex_);
+            pump(lock);
+            return !anything_left(lock) || terminated_ || !broken_.empty();
+        },
+        base::Deadline::never(), shm::thread_patience(), [] { return true; });
+    {
+        Lock lock(mutex_);
+        --waiting_callers_;
+        stopping_ = true;
+        if (!terminated_ && broken_.empty())
+            for (auto& worker : workers_) send_stop(lock, worker);
+    }
+    wake_watch();
+    std::lock_guard ending(ending_);
+    if (watch_.joinable()) watch_.join();
+}
+
+void PoolCore::terminate() {
+    require_owner();
+    {
+        Lock lock(mutex_);
+        closed_ = stopping_ = true;
+        if (!terminated_) {
+            terminated_ = true;
+            abandon_all(lock, [](const TaskInfo& task) {
+                return std::make_exception_ptr(TaskCancelled(task, "the pool was terminated"));
+            });
+        }
+    }
+    wake_watch();
+    std::lock_guard ending(ending_);
+    if (watch_.joinable()) watch_.join();
+}
+
+std::vector<pid_t> PoolCore::pids() {
+    require_owner();
+    Lock lock(mutex_);
+    std::vector<pid_t> list;
+    for (const auto& worker : workers_)
+        if (worker.child) list.push_back(worker.child->pid());
+    return list;
+}
+
+}  // namespace mp::detail

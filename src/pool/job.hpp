@@ -1,0 +1,48 @@
+// One map in the caller's ledger.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <multiprocessing/pool_options.hpp>
+
+#include "pool/task.hpp"
+
+namespace mp::detail {
+
+/// Guarded by the pool's lock until `done`.
+struct PoolJob {
+    std::uint64_t at = 0;                    // JobHeader, in the segment
+    std::uint64_t count = 0;
+    std::vector<std::uint64_t> blocks;       // all of it in the segment
+    std::shared_ptr<pool::Callable> callable;
+    std::string label;
+    Retries retries;
+    std::uint64_t chunk = 0;
+    bool encoded = false;
+
+    std::size_t taking_part = 0;             // workers that were sent a round and have not left it
+    std::uint64_t round_at = 0;              // the round that is on
+    bool torn = false;                       // a worker died, or left early: open elements have to be looked for
+    std::vector<std::uint64_t> again;        // elements that failed and are tried once more
+    std::unordered_map<std::uint64_t, int> attempts;             // of elements that were tried more than once
+    std::map<std::uint64_t, std::exception_ptr> errors;          // of elements that failed
+    std::map<std::uint64_t, std::shared_ptr<pool::LaneMemory>> lanes;  // where encoded results lie
+    std::exception_ptr failure;              // of the whole call
+    bool done = false;
+
+    int attempt(std::uint64_t element) const {
+        const auto found = attempts.find(element);
+        return found == attempts.end() ? 1 : found->second;
+    }
+};
+
+}  // namespace mp::detail
+
+namespace mp::pool {
+using Job = detail::PoolJob;
+}  // namespace mp::pool

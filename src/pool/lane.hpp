@@ -1,0 +1,42 @@
+// A worker's private channel, as either side sees it.
+#pragma once
+
+#include <memory>
+
+#include "os/mapping.hpp"
+#include "pool/shared.hpp"
+
+namespace mp::pool {
+
+/// The memory of a lane, mapped. Both sides.
+class LaneMemory {
+  public:
+    explicit LaneMemory(os::Mapping mapping) : mapping_(std::move(mapping)) {}
+
+    LaneHeader& header() const { return *reinterpret_cast<LaneHeader*>(mapping_.data()); }
+    std::span<std::byte> tasks() const { return mapping_.bytes().subspan(lane_tasks_at, ring_size); }
+    std::span<std::byte> results() const { return mapping_.bytes().subspan(lane_results_at, ring_size); }
+    /// `size` bytes at `offset`; empty where that does not lie in the lane's heap.
+    std::span<std::byte> heap(std::uint64_t offset, std::uint64_t size) const {
+        if (offset < lane_heap_at || offset > mapping_.size() || size > mapping_.size() - offset) return {};
+        return mapping_.bytes().subspan(offset, size);
+    }
+    std::uint64_t size() const { return mapping_.size(); }
+    std::byte* data() const { return mapping_.data(); }
+
+  private:
+    os::Mapping mapping_;
+};
+
+/// Address space for heaps in shared memory: as much as there is memory, or what the process may still map.
+std::uint64_t heap_size();
+
+/// A sparse memory file of `fixed` bytes and a heap behind, mapped. Falls back to a smaller heap where address space is
+/// limited. The size is that of the mapping.
+struct SharedFile {
+    os::UniqueFd file;
+    os::Mapping mapping;
+};
+base::Expected<SharedFile> make_shared_file(const char* name, std::uint64_t fixed);
+
+}  // namespace mp::pool

@@ -1,0 +1,64 @@
+#include <multiprocessing/pool.hpp>
+
+#include <unistd.h>
+
+#include <exception>
+
+#include "os/function_name.hpp"
+#include "os/symbolize.hpp"
+#include "pool/core.hpp"
+#include "process/worker_mode.hpp"
+
+namespace mp {
+
+Pool::Pool(PoolOptions options)
+    : core_(std::make_shared<detail::PoolCore>(std::move(options))), exceptions_(std::uncaught_exceptions()) {
+    // A pool in a global is made in every copy of the program too; there it waits until somebody uses it.
+    if (process::role() != process::Role::copy_before_main) core_->start();
+}
+
+Pool::Pool(Pool&& other) noexcept = default;
+
+Pool& Pool::operator=(Pool&& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(exceptions_, other.exceptions_);
+    return *this;
+}
+
+Pool::~Pool() {
+    if (!core_ || !core_->is_mine()) return;
+    if (std::uncaught_exceptions() > exceptions_) core_->cancel_waiting();
+    core_->close();
+    core_->join();
+}
+
+void Pool::close() { core_->close(); }
+void Pool::join() { core_->join(); }
+void Pool::terminate() { core_->terminate(); }
+int Pool::workers() const { return static_cast<int>(core_->worker_count()); }
+std::vector<pid_t> Pool::pids() const { return core_->pids(); }
+
+}  // namespace mp
+
+namespace mp::pool {
+
+namespace {
+
+// The plain function's own name, where the program has symbols.
+std::string name_of(const void* code) {
+    const auto address = reinterpret_cast<std::uintptr_t>(code) + 1;  // as if called from its first instruction
+    const auto frames = os::symbolize(os::locate(&address, 1));
+    return frames.empty() ? std::string() : frames.back().function;
+}
+
+}  // namespace
+
+const std::string& Callable::name() const {
+    if (name_.empty()) {
+        if (code) name_ = name_of(code);
+        if (name_.empty()) name_ = os::demangle(type_name);
+    }
+    return name_;
+}
+
+}  // namespace mp::pool

@@ -1,0 +1,77 @@
+// Which worker gets which task: a pure function of what was submitted, finished and died. Knows numbers only; no process,
+// no memory, no clock of its own.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+namespace mp::pool {
+
+class Schedule {
+  public:
+    using Task = std::uint64_t;
+    using Worker = std::size_t;
+
+    struct Assignment {
+        Task task;
+        Worker worker;
+        bool notify;  // the caller wants to know when this one is done, to send more in time
+    };
+
+    /// What a death means: the task that was being run is to blame, the others are waiting again.
+    struct Loss {
+        std::optional<Task> blamed;
+        std::size_t waiting_again = 0;
+    };
+
+    explicit Schedule(std::size_t workers);
+
+    void submit(Task task) { waiting_.push_back(task); }
+    /// Before everything else: for a task that is tried again.
+    void submit_first(Task task) { waiting_.push_front(task); }
+    /// True when it was waiting and now is forgotten.
+    bool cancel(Task task);
+    /// Forgets all that wait, in order.
+    std::vector<Task> cancel_waiting();
+
+    /// A worker may be given tasks; or not until said again.
+    void open(Worker worker) { workers_[worker].open = true; }
+    void close(Worker worker) { workers_[worker].open = false; }
+
+    /// The next task and who gets it; nothing when none waits or nobody has room. Idle workers first, and among those the
+    /// one that worked last: its memory is warm, and the others may sleep on.
+    std::optional<Assignment> next();
+    /// An assignment could not be handed over: it waits again, at the front.
+    void undo(const Assignment& assignment);
+
+    /// The worker has done its oldest task, in so many nanoseconds. Gives that task.
+    std::optional<Task> done(Worker worker, std::uint64_t nanoseconds);
+
+    /// The worker is dead (or told to end): what it had is waiting again, in its place before all others, except what it
+    /// was running, if it had begun its oldest one.
+    Loss died(Worker worker, bool running);
+
+    std::size_t waiting() const { return waiting_.size(); }
+    std::size_t assigned() const { return assigned_; }
+    std::size_t assigned(Worker worker) const { return workers_[worker].tasks.size(); }
+    /// How many tasks a worker may hold now.
+    std::size_t window() const;
+
+  private:
+    struct State {
+        bool open = false;
+        std::uint64_t last_used = 0;
+        std::deque<Task> tasks;  // in the order in which it runs them
+    };
+
+    std::vector<State> workers_;
+    std::deque<Task> waiting_;
+    std::size_t assigned_ = 0;
+    std::uint64_t uses_ = 0;
+    std::uint64_t mean_ns_ = 0;  // of recent tasks; 0: nothing known
+    std::uint64_t sent_ = 0;
+};
+
+}  // namespace mp::pool

@@ -1,0 +1,522 @@
+#include "pool/worker.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <deque>
+#include <unordered_map>
+
+#include <multiprocessing/detail/pool_entry.hpp>
+#include <multiprocessing/errors.hpp>
+#include <multiprocessing/process.hpp>
+
+#include "os/memory.hpp"
+#include "os/retry.hpp"
+#include "os/socket.hpp"
+#include "pool/heap.hpp"
+#include "pool/lane.hpp"
+#include "serial/exception_record.hpp"
+
+namespace mp::pool {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::uint64_t nanoseconds_since(Clock::time_point begin) {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(Clock::now() - begin).count());
+}
+
+// Large results: blocks in the lane's heap, taken back once the caller has said that it needs them no longer.
+class ResultHeap {
+  public:
+    explicit ResultHeap(LaneMemory& lane) : lane_(lane), heap_(lane_heap_at, lane.size()) {}
+
+    // The offset of the payload. Throws Error when there is no memory.
+    std::uint64_t allocate(std::uint64_t size) {
+        collect();
+        if (size >= checked_from && size + reserve > os::available_memory()) fail(size);
+        const auto block = heap_.allocate(sizeof(BlockHeader) + size);
+        if (!block) fail(size);
+        auto* header = new (lane_.data() + *block) BlockHeader;
+        header->size = size;
+        header->in_use.store(1, std::memory_order_relaxed);  // published with the frame that names the block
+        blocks_.push_back(*block);
+        return *block + sizeof(BlockHeader);
+    }
+
+    // A block that this process itself gives back.
+    void release(std::uint64_t payload) {
+        header(payload - sizeof(BlockHeader)).in_use.store(0, std::memory_order_relaxed);
+    }
+
+  private:
+    static constexpr std::uint64_t checked_from = 16 << 20;
+    static constexpr std::uint64_t reserve = 64 << 20;
+
+    [[noreturn]] static void fail(std::uint64_t size) {
+        throw SystemError(base::error_of(ENOMEM), "cannot hand over a result of " + std::to_string(size) + " bytes");
+    }
+    BlockHeader& header(std::uint64_t block) { return *reinterpret_cast<BlockHeader*>(lane_.data() + block); }
+
+    // Each block is looked at a bounded number of times: all of them once as many were added as were left.
+    void collect() {
+        if (blocks_.size() < collect_at_) return;
+        std::erase_if(blocks_, [&](std::uint64_t block) {
+            if (header(block).in_use.load(std::memory_order_acquire)) return false;
+            heap_.free(block);
+            return true;
+        });
+        collect_at_ = std::max<std::size_t>(4, 2 * blocks_.size());
+    }
+
+    LaneMemory& lane_;
+    Heap heap_;
+    std::deque<std::uint64_t> blocks_;
+    std::size_t collect_at_ = 4;
+};
+
+// How many elements a worker claims at once: grows while claims are short, so that claiming costs nothing, and is small
+// again where elements take long or few are left, so that all workers end together.
+class ChunkSize {
+  public:
+    std::uint64_t next(std::uint64_t left, std::uint64_t workers) const {
+        return std::max<std::uint64_t>(1, std::min(size_, left / (4 * workers)));
+    }
+    void learn(std::uint64_t elements, std::uint64_t nanoseconds) {
+        if (elements < size_) return;  // says little about longer claims
+        if (nanoseconds < target / 2) size_ *= 2;
+        else if (nanoseconds > 2 * target) size_ = std::max<std::uint64_t>(1, size_ * target / nanoseconds);
+    }
+
+  private:
+    static constexpr std::uint64_t target = 200'000;  // nanoseconds a claim
+    std::uint64_t size_ = 1;
+};
+
+class Worker {
+  public:
+    explicit Worker(const WorkerStart& start)
+        : lane_(map(start.lane, start.lane_size)),
+          segment_(map(start.segment, start.segment_size)),
+          socket_(start.socket),
+          nudge_(start.nudge),
+          lane_number_(start.lane_number),
+          max_tasks_(start.max_tasks),
+          tasks_(lane_.header().tasks, lane_.tasks()),
+          results_(lane_.header().results, lane_.results()),
+          heap_(lane_) {
+        callables_.max_load_factor(0.5F);
+    }
+
+    int run(const WorkerStart& start) {
+        if (start.initializer && !initialize(start)) return 1;
+        lane_.header().ready.store(1, std::memory_order_release);
+        publish({.kind = ResultFrameKind::ready}, {}, {}, true);
+        while (true) {
+            const auto bytes = tasks_.peek();
+            if (!bytes.data()) {
+                if (tasks_.broken()) return 255;
+                if (done_ >= max_tasks_ && max_tasks_) return planned_exit();
+                shm::wait_until<shm::Ordering::fenced>(lane_.header().task_wake, [&] { return tasks_.ready(); },
+                                                       base::Deadline::never(), patience_, [] { return true; });
+                continue;
+            }
+            if (max_tasks_ && done_ >= max_tasks_) return planned_exit();
+            if (bytes.size() < sizeof(TaskFrame)) return 255;
+            TaskFrame frame;
+            std::memcpy(&frame, bytes.data(), sizeof frame);
+            if (frame.kind == TaskFrameKind::stop) {
+                lane_.header().planned_end.store(1, std::memory_order_release);
+                return 0;
+            }
+            handle(frame, bytes.subspan(sizeof frame));
+        }
+    }
+
+    void element_failed(std::uint64_t index) {
+        const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
+        publish({.kind = ResultFrameKind::element_failed, .number = number_, .element = index}, record, {}, false);
+        map_call_->states[index].store(static_cast<std::uint8_t>(detail::ElementState::failed),
+                                       std::memory_order_release);
+    }
+
+    // Results of a map are packed into slabs, which are given back together when the map is over.
+    void element_encoded(std::uint64_t index, std::span<const std::byte> bytes) {
+        constexpr std::uint64_t slab_size = 256 * 1024;
+        if (bytes.size() > slab_left_) {
+            const std::uint64_t size = std::max<std::uint64_t>(slab_size, bytes.size());
+            slab_at_ = heap_.allocate(size);
+            slab_left_ = size;
+            slabs_[job_].push_back(slab_at_);
+        }
+        std::memcpy(lane_.data() + slab_at_, bytes.data(), bytes.size());
+        const ResultPlace place{slab_at_, bytes.size(), lane_number_};
+        std::memcpy(map_results_ + index * sizeof place, &place, sizeof place);
+        slab_at_ += bytes.size();
+        slab_left_ -= bytes.size();
+    }
+
+  private:
+    struct Callable {
+        detail::PoolEntry::Signature* code;
+        void* object;
+    };
+
+    static os::Mapping map(const serial::Handle& file, std::uint64_t size) {
+        auto mapping = os::Mapping::shared(file.fd(), size);
+        if (!mapping) throw SystemError(mapping.error(), "cannot map the pool's memory in a worker");
+        return std::move(*mapping);
+    }
+
+    SegmentHeader& segment_header() { return *reinterpret_cast<SegmentHeader*>(segment_.data()); }
+
+    int planned_exit() {
+        lane_.header().planned_end.store(1, std::memory_order_release);
+        return 0;
+    }
+
+    bool initialize(const WorkerStart& start) {
+        try {
+            const auto& entry = detail::resolve<detail::PoolEntry>(*start.initializer);
+            serial::Reader state(start.initializer_state, start.initializer_handles);
+            detail::PoolCall call{.step = detail::PoolCall::Step::make, .reader = &state};
+            entry.code(call);
+            serial::Reader no_arguments({});
+            serial::Writer no_result;
+            call.step = detail::PoolCall::Step::run;
+            call.reader = &no_arguments;
+            call.writer = &no_result;
+            entry.code(call);
+            call.step = detail::PoolCall::Step::drop;
+            entry.code(call);
+            return true;
+        } catch (...) {
+            const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
+            publish({.kind = ResultFrameKind::init_failed}, record, {}, true);
+            return false;
+        }
+    }
+
+    void handle(const TaskFrame& frame, std::span<const std::byte> inline_payload) {
+        number_ = frame.number;
+        lane_.header().running.store(number_, std::memory_order_relaxed);
+        const auto payload = frame.payload_at ? segment_.bytes().subspan(frame.payload_at, frame.payload_size)
+                                              : inline_payload.first(frame.payload_size);
+        switch (frame.kind) {
+            case TaskFrameKind::define: define(frame, payload); break;
+            case TaskFrameKind::forget_callables: forget_callables(); break;
+            case TaskFrameKind::task: run_task(frame, payload); break;
+            case TaskFrameKind::map: run_map(frame); break;
+            case TaskFrameKind::forget_job: forget_job(frame.job_at); break;
+            case TaskFrameKind::stop: break;
+        }
+        lane_.header().running.store(0, std::memory_order_relaxed);
+    }
+
+    std::vector<serial::Handle> take_handles(std::size_t count) {
+        std::vector<serial::Handle> handles;
+        std::byte nothing;
+        while (handles.size() < count) {
+            auto received = os::receive_message(socket_.fd(), std::span(&nothing, 1));
+            if (!received) throw SystemError(received.error(), "cannot receive the descriptors of a task");
+            if (received->descriptors.empty()) throw Closed("cannot receive the descriptors of a task: the pool is gone");
+            for (auto& fd : received->descriptors) handles.emplace_back(fd.release());
+        }
+        return handles;
+    }
+
+    // A callable that cannot be made is an error of each task that uses it.
+    void define(const TaskFrame& frame, std::span<const std::byte> payload) {
+        Callable& callable = callables_[frame.callable];
+        callable = {};
+        try {
+            const auto handles = take_handles(frame.handles);
+            serial::Reader reader(payload, handles);
+            const auto id = serial::decode<detail::EntryId>(reader);
+            const auto& entry = detail::resolve<detail::PoolEntry>(id);
+            detail::PoolCall call{.step = detail::PoolCall::Step::make, .reader = &reader};
+            entry.code(call);
+            callable = {entry.code, call.object};
+        } catch (...) {
+            broken_callables_[frame.callable] = std::current_exception();
+        }
+        tasks_.release();
+    }
+
+    void forget_callables() {
+        for (auto& [number, callable] : callables_) {
+            if (!callable.code) continue;
+            detail::PoolCall call{.step = detail::PoolCall::Step::drop, .object = callable.object};
+            callable.code(call);
+        }
+        callables_.clear();
+        broken_callables_.clear();
+        tasks_.release();
+    }
+
+    const Callable& callable(std::uint32_t number) {
+        if (const auto broken = broken_callables_.find(number); broken != broken_callables_.end())
+            std::rethrow_exception(broken->second);
+        return callables_.at(number);
+    }
+
+    void run_task(const TaskFrame& frame, std::span<const std::byte> payload) {
+        alignas(16) std::byte scratch[max_inline];
+        serial::Writer writer(scratch);
+        const auto begin = Clock::now();
+        ResultFrame result{.kind = ResultFrameKind::value, .number = frame.number};
+        std::vector<std::byte> record;
+        try {
+            const auto handles = frame.handles ? take_handles(frame.handles) : std::vector<serial::Handle>();
+            serial::Reader reader(payload, handles);
+            const Callable& function = callable(frame.callable);
+            detail::PoolCall call{.object = function.object, .reader = &reader, .writer = &writer};
+            function.code(call);
+        } catch (...) {
+            record = serial::encode_exception(serial::capture_exception(std::current_exception()));
+            result.kind = ResultFrameKind::failed;
+        }
+        result.nanoseconds = nanoseconds_since(begin);
+        ++done_;
+        tasks_.release();
+        const bool good = result.kind == ResultFrameKind::value;
+        try {
+            if (good) publish(result, writer.bytes(), writer.handles(), frame.notify);
+            else publish(result, record, {}, frame.notify);
+        } catch (...) {
+            // No memory for the result: that is this task's error.
+            record = serial::encode_exception(serial::capture_exception(std::current_exception()));
+            result.kind = ResultFrameKind::failed;
+            publish(result, record, {}, frame.notify);
+        }
+    }
+
+    void run_map(const TaskFrame& frame) {
+        const auto& job = *reinterpret_cast<const JobHeader*>(segment_.data() + frame.job_at);
+        auto& round = *reinterpret_cast<Round*>(segment_.data() + frame.round_at);
+        tasks_.release();
+        detail::MapCall call;
+        if (round.indices_at) call.indices = reinterpret_cast<const std::uint64_t*>(segment_.data() + round.indices_at);
+        call.inputs = segment_.data() + job.inputs_at;
+        if (job.input_offsets_at)
+            call.input_offsets = reinterpret_cast<const std::uint64_t*>(segment_.data() + job.input_offsets_at);
+        if (job.results_at) map_results_ = segment_.data() + job.results_at;
+        if (!job.results_encoded) call.results = map_results_;
+        call.states = reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + job.states_at);
+        call.current = &lane_.header().current;
+        call.worker = this;
+        map_call_ = &call;
+        job_ = frame.job_at;
+        slab_left_ = 0;
+
+        const auto begin = Clock::now();
+        auto claimed_at = begin;
+        std::uint64_t elements = 0;
+        ChunkSize chunk;
+        std::exception_ptr unusable;
+        const Callable* function = nullptr;
+        try {
+            function = &callable(frame.callable);
+        } catch (...) {
+            unusable = std::current_exception();
+        }
+        while (claim(round, chunk, call)) {
+            if (unusable) {
+                fail_all(call, unusable);
+            } else {
+                detail::PoolCall pool_call{.object = function->object, .map = &call};
+                function->code(pool_call);
+            }
+            const auto now = Clock::now();
+            chunk.learn(call.end - call.begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(now - claimed_at).count()));
+            claimed_at = now;
+            elements += call.end - call.begin;
+            if (max_tasks_ && done_ + elements >= max_tasks_) break;
+        }
+        done_ += elements;
+        lane_.header().current.store(none, std::memory_order_relaxed);
+        publish({.kind = ResultFrameKind::map_left, .number = frame.number, .nanoseconds = nanoseconds_since(begin),
+                 .elements = elements}, {}, {}, true);
+    }
+
+    // Claims the next positions. The claim is written down before the first of them runs; a process that dies between
+    // the two leaves positions that are open and claimed by nobody, which the caller finds when the round is over.
+    bool claim(Round& round, const ChunkSize& chunk, detail::MapCall& call) {
+        std::uint64_t begin = round.next.load(std::memory_order_relaxed);
+        std::uint64_t size;
+        do {
+            if (begin >= round.count) return false;
+            const std::uint64_t left = round.count - begin;
+            size = round.chunk ? std::min(round.chunk, left) : chunk.next(left, round.workers);
+            if (max_tasks_) size = std::min(size, std::max<std::uint64_t>(1, max_tasks_ - std::min(done_, max_tasks_)));
+        } while (!round.next.compare_exchange_weak(begin, begin + size, std::memory_order_relaxed));
+        auto& header = lane_.header();
+        header.current.store(none, std::memory_order_relaxed);
+        header.claim_begin.store(begin, std::memory_order_relaxed);
+        header.claim_end.store(begin + size, std::memory_order_release);
+        call.begin = begin;
+        call.end = begin + size;
+        return true;
+    }
+
+    void fail_all(const detail::MapCall& call, const std::exception_ptr& reason) {
+        for (std::uint64_t position = call.begin; position != call.end; ++position) {
+            try {
+                std::rethrow_exception(reason);
+            } catch (...) {
+                element_failed(call.indices ? call.indices[position] : position);
+            }
+        }
+    }
+
+    void forget_job(std::uint64_t job) {
+        tasks_.release();
+        const auto found = slabs_.find(job);
+        if (found == slabs_.end()) return;
+        for (const std::uint64_t slab : found->second) heap_.release(slab);
+        slabs_.erase(found);
+    }
+
+    // Sends a frame. `important`: the caller should look now, asleep or not.
+    void publish(ResultFrame frame, std::span<const std::byte> payload, std::span<const serial::Handle> handles,
+                 bool important) {
+        frame.payload_size = payload.size();
+        std::size_t inline_size = payload.size();
+        if (payload.size() > max_inline) {
+            frame.payload_at = heap_.allocate(payload.size());
+            std::memcpy(lane_.data() + frame.payload_at, payload.data(), payload.size());
+            inline_size = 0;
+        }
+        frame.handles = static_cast<std::uint32_t>(handles.size());
+        send_handles(handles);
+        std::byte* place = reserve(sizeof frame + inline_size);
+        std::memcpy(place, &frame, sizeof frame);
+        if (inline_size) std::memcpy(place + sizeof frame, payload.data(), inline_size);
+        results_.commit();
+        const bool idle = !tasks_.ready();
+        if (important || idle || frame.number >= lane_.header().awaited.load(std::memory_order_relaxed)) wake_caller();
+    }
+
+    std::byte* reserve(std::size_t size) {
+        std::byte* place = results_.reserve(size);
+        if (place) return place;
+        // Whoever waits, or else the pool's own thread, empties the ring.
+        segment_header().nudge.store(1, std::memory_order_relaxed);
+        wake_caller();
+        shm::wait_until<shm::Ordering::fenced>(lane_.header().result_room,
+                                               [&] { return (place = results_.reserve(size)) != nullptr; },
+                                               base::Deadline::never(), patience_, [&] {
+                                                   segment_header().nudge.store(1, std::memory_order_relaxed);
+                                                   wake_caller();
+                                                   return true;
+                                               });
+        return place;
+    }
+
+    void wake_caller() {
+        shm::notify<shm::Ordering::fenced>(segment_header().caller_wake);
+        if (segment_header().nudge.load(std::memory_order_relaxed) &&
+            segment_header().nudge.exchange(0, std::memory_order_relaxed)) {
+            const std::uint64_t one = 1;
+            static_cast<void>(!::write(nudge_.fd(), &one, sizeof one));
+        }
+    }
+
+    void send_handles(std::span<const serial::Handle> handles) {
+        constexpr std::size_t batch = os::max_descriptors_a_message;
+        for (std::size_t sent = 0; sent < handles.size(); sent += batch) {
+            std::vector<int> fds;
+            for (const auto& handle : handles.subspan(sent, std::min(batch, handles.size() - sent))) fds.push_back(handle.fd());
+            const std::byte something{1};
+            if (auto done = os::send_message(socket_.fd(), std::span(&something, 1), fds); !done)
+                throw SystemError(done.error(), "cannot send the descriptors of a result");
+        }
+    }
+
+    LaneMemory lane_;
+    os::Mapping segment_;
+    serial::Handle socket_;
+    serial::Handle nudge_;
+    std::uint64_t lane_number_;
+    std::uint64_t max_tasks_;
+    transport::FrameReader tasks_;
+    transport::FrameWriter results_;
+    ResultHeap heap_;
+    shm::Patience patience_;
+    std::unordered_map<std::uint32_t, Callable> callables_;
+    std::unordered_map<std::uint32_t, std::exception_ptr> broken_callables_;
+    std::uint64_t done_ = 0;                // tasks and elements, for max_tasks_
+    std::uint64_t number_ = 0;              // of the frame at work
+    detail::MapCall* map_call_ = nullptr;   // of the map at work, as its results and slabs below
+    std::byte* map_results_ = nullptr;
+    std::uint64_t job_ = 0;
+    std::uint64_t slab_at_ = 0;
+    std::uint64_t slab_left_ = 0;
+    std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> slabs_;  // job -> its blocks
+};
+
+WorkerStart decode_worker_start(serial::Reader& reader) {
+    WorkerStart start;
+    start.lane = reader.take_handle();
+    start.segment = reader.take_handle();
+    start.socket = reader.take_handle();
+    start.nudge = reader.take_handle();
+    start.lane_size = serial::decode<std::uint64_t>(reader);
+    start.segment_size = serial::decode<std::uint64_t>(reader);
+    start.lane_number = serial::decode<std::uint64_t>(reader);
+    start.max_tasks = serial::decode<std::uint64_t>(reader);
+    if (serial::decode<bool>(reader)) start.initializer = serial::decode<detail::EntryId>(reader);
+    start.initializer_state = serial::decode<std::vector<std::byte>>(reader);
+    for (auto count = serial::decode<std::uint64_t>(reader); count > 0; --count)
+        start.initializer_handles.push_back(reader.take_handle());
+    reader.finish();
+    return start;
+}
+
+int run_worker(serial::Reader& reader) {
+    // Ctrl-C is for the caller, who decides what becomes of the workers. A handler that does nothing, not SIG_IGN, which
+    // programs started by a task would inherit.
+    struct sigaction nothing {};
+    nothing.sa_handler = [](int) {};
+    nothing.sa_flags = SA_RESTART;
+    ::sigaction(SIGINT, &nothing, nullptr);
+    const WorkerStart start = decode_worker_start(reader);
+    // On the heap and never destroyed: a task may call exit() in the midst of it.
+    auto* worker = new Worker(start);  // NOLINT(cppcoreguidelines-owning-memory)
+    return worker->run(start);
+}
+
+}  // namespace
+
+void encode_worker_start(serial::Writer& writer, const WorkerStart& start) {
+    for (const auto* handle : {&start.lane, &start.segment, &start.socket, &start.nudge}) writer.attach(*handle);
+    serial::encode(writer, start.lane_size);
+    serial::encode(writer, start.segment_size);
+    serial::encode(writer, start.lane_number);
+    serial::encode(writer, start.max_tasks);
+    serial::encode(writer, start.initializer.has_value());
+    if (start.initializer) serial::encode(writer, *start.initializer);
+    serial::encode(writer, start.initializer_state);
+    serial::encode(writer, std::uint64_t(start.initializer_handles.size()));
+    for (const auto& handle : start.initializer_handles) writer.attach(handle);
+}
+
+const detail::EntryRecord& worker_entry() { return detail::entry_record<detail::ProcessEntry, &run_worker>; }
+
+}  // namespace mp::pool
+
+namespace mp::detail {
+
+void map_element_failed(MapCall& call, std::uint64_t index) noexcept {
+    static_cast<pool::Worker*>(call.worker)->element_failed(index);
+}
+
+void map_element_encoded(MapCall& call, std::uint64_t index, const serial::Writer& result) {
+    if (!result.handles().empty())
+        throw SerializationError("a result of map holds a handle (a Queue, a Pipe end, …): return it from submit instead");
+    static_cast<pool::Worker*>(call.worker)->element_encoded(index, result.bytes());
+}
+
+}  // namespace mp::detail

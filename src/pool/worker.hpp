@@ -1,0 +1,31 @@
+// What runs in a pool's worker process.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include <multiprocessing/detail/entry.hpp>
+#include <multiprocessing/serialize.hpp>
+
+
+namespace mp::pool {
+
+/// What a new worker is told; written by the caller with encode_worker_start(), read in the worker. The handles of lane,
+/// segment, socket and nudge precede those of the initializer.
+struct WorkerStart {
+    serial::Handle lane, segment, socket, nudge;
+    std::uint64_t lane_size = 0;
+    std::uint64_t segment_size = 0;
+    std::uint64_t lane_number = 0;
+    std::uint64_t max_tasks = 0;                      // 0: no limit
+    std::optional<detail::EntryId> initializer{};     // a PoolEntry of a task without arguments
+    std::vector<std::byte> initializer_state{};
+    std::vector<serial::Handle> initializer_handles{};
+};
+
+void encode_worker_start(serial::Writer& writer, const WorkerStart& start);
+
+/// The entry of the process.
+const detail::EntryRecord& worker_entry();
+
+}  // namespace mp::pool
