@@ -17,7 +17,6 @@ enum class Reason {
     reference,
     string_view,
     span,
-    function_pointer,
     member_pointer,
     union_,
     polymorphic,
@@ -113,8 +112,6 @@ consteval auto examine() {
         } else {
             return Fine{};  // its members are checked where it hands them to the archive
         }
-    } else if constexpr (std::is_function_v<std::remove_pointer_t<T>>) {
-        return Refused<Reason::function_pointer, T>{};
     } else if constexpr (std::is_pointer_v<T> || std::is_null_pointer_v<T>) {
         return Refused<Reason::pointer, T>{};
     } else if constexpr (std::is_member_pointer_v<T>) {
@@ -168,7 +165,6 @@ MP_EXPLAIN(string_view, "a std::string_view cannot be sent, since it only points
 MP_EXPLAIN(span,
            "a std::span cannot be sent, since it only points to its elements; use a std::vector, or share "
            "memory with mp::Array");
-MP_EXPLAIN(function_pointer, "a function pointer cannot be sent as data; send a value that says what to call");
 MP_EXPLAIN(member_pointer, "a pointer to member cannot be sent; send a value that says which member is meant");
 MP_EXPLAIN(union_, "a union cannot be sent, since nothing says which member is alive; use a std::variant");
 MP_EXPLAIN(polymorphic,

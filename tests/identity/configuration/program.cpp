@@ -145,7 +145,9 @@ int main([[maybe_unused]] int argc, [[maybe_unused]] char** argv) try {
     if (ask(ends[0], name_of([](int x) { return x + 1; })) != 6) fail("a lambda");
     const EntryId one = name_of(same_code_one);
     const EntryId two = name_of(same_code_two);
+#ifndef FOLDS_DATA  // then equal records of equal code are one, which is right as well
     if (one == two) fail("two lambdas have one name");
+#endif
     if (ask(ends[0], one) != 12 || ask(ends[0], two) != 12) fail("lambdas with the same code");
     EntryId wrong = one;
     wrong.offset += 8;
