@@ -71,7 +71,7 @@ ExitStatus make_exit_status(int code, int status, const rusage& usage, const Cra
 ExitStatus make_exit_status(int wait_status, const rusage& usage, const CrashReport* report) {
     if (WIFEXITED(wait_status)) return make(ExitStatus::Exited{WEXITSTATUS(wait_status)}, usage, report);
     if (WIFSIGNALED(wait_status))
-        return make(ExitStatus::Signalled{WTERMSIG(wait_status), WCOREDUMP(wait_status)}, usage, report);
+        return make(ExitStatus::Signalled{WTERMSIG(wait_status), WCOREDUMP(wait_status) != 0}, usage, report);
     return make(ExitStatus::Lost{}, usage, nullptr);
 }
 

@@ -6,11 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <typeinfo>
-
-// Of libstdc++, in the same object file as its __cxa_throw. To refer to it makes a static link take that file too, whose
-// strong __cxa_throw then replaces the weak one below: without this a static program would have no way to throw.
-extern "C" void* __cxa_init_primary_exception(void* object, std::type_info* type, void (*destroy)(void*)) noexcept;
+#include <exception>
 
 namespace mp::os {
 namespace {
@@ -71,7 +67,9 @@ Function find_next_throw() {
 }  // namespace
 
 void enable_throw_stacks() {
-    static void* const link_runtime = reinterpret_cast<void*>(&__cxa_init_primary_exception);
+    // In the same object file of libstdc++ as its __cxa_throw. To refer to it makes a static link take that file too,
+    // whose strong __cxa_throw then replaces the weak one below: without this a static program could not throw.
+    static void* const link_runtime = reinterpret_cast<void*>(&__cxxabiv1::__cxa_init_primary_exception);
     asm volatile("" : : "r"(link_runtime));
     find_next_throw();
     enabled.store(true, std::memory_order_relaxed);
