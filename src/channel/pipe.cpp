@@ -12,7 +12,7 @@
 #include <string>
 
 #include "channel/raise.hpp"
-#include "os/local_socket.hpp"
+#include "os/packet.hpp"
 #include "os/retry.hpp"
 #include "transport/byte_ring.hpp"
 
@@ -176,7 +176,7 @@ void PipeEnd::send_handles(std::span<const serial::Handle> all, std::uint64_t ti
     std::vector<int> descriptors;
     for (std::size_t done = 0; done < all.size(); done += descriptors.size()) {
         descriptors.clear();
-        const std::size_t count = std::min(all.size() - done, os::packet_descriptors);
+        const std::size_t count = std::min(all.size() - done, os::max_descriptors_a_message);
         for (const auto& handle : all.subspan(done, count)) descriptors.push_back(handle.fd());
         // With a full socket the other side has messages with descriptors to read first.
         const auto sent = os::send_packet(socket.get(), ticket, descriptors, Deadline::never());

@@ -1,4 +1,4 @@
-#include "os/local_socket.hpp"
+#include "os/packet.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -10,15 +10,9 @@
 
 namespace mp::os {
 
-base::Expected<std::pair<UniqueFd, UniqueFd>> socket_pair() {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return base::last_error();
-    return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
-}
-
 base::Expected<void> send_packet(int socket, std::uint64_t word, std::span<const int> descriptors,
                                  base::Deadline deadline) {
-    alignas(cmsghdr) char control[CMSG_SPACE(packet_descriptors * sizeof(int))];
+    alignas(cmsghdr) char control[CMSG_SPACE(max_descriptors_a_message * sizeof(int))];
     iovec part{&word, sizeof word};
     msghdr message{};
     message.msg_iov = &part;
@@ -46,7 +40,7 @@ base::Expected<void> send_packet(int socket, std::uint64_t word, std::span<const
 
 base::Expected<Packet> receive_packet(int socket, bool peek) {
     Packet packet;
-    alignas(cmsghdr) char control[CMSG_SPACE(packet_descriptors * sizeof(int))];
+    alignas(cmsghdr) char control[CMSG_SPACE(max_descriptors_a_message * sizeof(int))];
     iovec part{&packet.word, sizeof packet.word};
     msghdr message{};
     message.msg_iov = &part;

@@ -1,24 +1,18 @@
-// A pair of connected local sockets that carry small packets with descriptors attached, and tell when the other is gone.
+// One word and descriptors through a SOCK_SEQPACKET socket (socket.hpp), with a limit on the wait, or none.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "base/deadline.hpp"
 #include "base/expected.hpp"
+#include "os/socket.hpp"
 #include "os/unique_fd.hpp"
 
 namespace mp::os {
 
-/// The most descriptors that one packet carries.
-inline constexpr std::size_t packet_descriptors = 253;
-
-/// Keeps packets apart and in order (SOCK_SEQPACKET).
-base::Expected<std::pair<UniqueFd, UniqueFd>> socket_pair();
-
-/// Sends `word` with copies of `descriptors` (at most packet_descriptors). Error ETIMEDOUT when the other side's
+/// Sends `word` with copies of `descriptors` (at most max_descriptors_a_message). Error ETIMEDOUT when the other side's
 /// buffer stayed full until the deadline, EPIPE when it is gone. Raises no signal.
 base::Expected<void> send_packet(int socket, std::uint64_t word, std::span<const int> descriptors,
                                  base::Deadline deadline);
