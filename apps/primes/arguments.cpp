@@ -117,9 +117,10 @@ std::variant<Arguments, Exit> parse_arguments(const std::vector<std::string>& wo
         a.job.workers = !given("--workers") ? cpus : small_number("--workers", workers, most_workers);
         a.job.method = one_of<Method>("--method", method, {{"trial", Method::trial}, {"sieve", Method::sieve}});
         a.mode = one_of("--mode", mode, mode_names());
-        a.start_method =
-            one_of<Start>("--start-method", start,
-                          {{"forkserver", Start::forkserver}, {"fork", Start::fork}, {"spawn", Start::spawn}});
+        a.start_method = one_of<mp::StartMethod>("--start-method", start,
+                                                 {{"forkserver", mp::StartMethod::forkserver},
+                                                  {"fork", mp::StartMethod::fork},
+                                                  {"spawn", mp::StartMethod::spawn}});
         a.frequency = given("--frequency");
         if (a.frequency) a.job.parts = small_number("--frequency", frequency, most_parts);
         if (given("--crash-worker")) a.crash_worker = small_number("--crash-worker", crash, most_workers);

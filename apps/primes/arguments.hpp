@@ -1,6 +1,8 @@
 // The command line.
 #pragma once
 
+#include <multiprocessing/context.hpp>
+
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,12 +15,10 @@ enum class Mode { serial, process, shared, pool, own };
 
 std::string name_of(Mode mode);
 
-enum class Start { forkserver, fork, spawn };
-
 struct Arguments {
     Job job;
     Mode mode = Mode::pool;
-    Start start_method = Start::forkserver;
+    mp::StartMethod start_method = mp::StartMethod::forkserver;
     unsigned crash_worker = 0;  ///< 1 for the first; 0: none
     bool compare = false;
     bool frequency = false;  ///< then job.parts is their number

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,12 +36,23 @@ unsigned columns_of_stdout() {
     return size.ws_col;
 }
 
+Result count_by(Mode mode, const Job& job, const Settings& settings, Progress& progress) {
+    switch (mode) {
+        case Mode::serial:
+            return count_serially(job, progress);
+        case Mode::pool:
+            return count_in_pool(job, settings, progress);
+        default:
+            throw BadInput("--mode " + name_of(mode) + " is not there yet");
+    }
+}
+
 Result count(Mode mode, const Arguments& arguments) {
     Job job = arguments.job;
     if (mode == Mode::serial) job.workers = 1;
     const auto begin = std::chrono::steady_clock::now();
     Progress progress(arguments.progress, cost_of(job.method, job.start, job.end));
-    Result result = count_serially(job, progress);
+    Result result = count_by(mode, job, {arguments.start_method, arguments.crash_worker}, progress);
     progress.clear();
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return result;
@@ -48,7 +60,7 @@ Result count(Mode mode, const Arguments& arguments) {
 
 int compare(const Arguments& arguments) {
     std::vector<Result> results;
-    for (const Mode mode : {Mode::serial}) {
+    for (const Mode mode : {Mode::serial, Mode::pool}) {
         results.push_back(count(mode, arguments));
         if (results.back().partial) break;
     }

@@ -1,13 +1,26 @@
 // The ways of counting, each in a file of its own: mode_*.cpp.
 #pragma once
 
+#include <multiprocessing/context.hpp>
+
 #include "primes/arguments.hpp"
 #include "primes/progress.hpp"
 #include "primes/result.hpp"
 
 namespace primes {
 
-/// Counts in this process. All modes return a partial result soon after Ctrl-C.
+/// What the modes with worker processes need to know besides the job.
+struct Settings {
+    mp::StartMethod start_method = mp::StartMethod::forkserver;
+    unsigned crash_worker = 0;  ///< to be killed once in mid-run; 0: none
+};
+
+// All of them return a partial result soon after Ctrl-C, and a complete one whichever worker dies.
+
+/// In this process: the yardstick.
 Result count_serially(const Job& job, Progress& progress);
+
+/// A pool that deals out blocks.
+Result count_in_pool(const Job& job, const Settings& settings, Progress& progress);
 
 }  // namespace primes

@@ -27,8 +27,11 @@ std::uint64_t sieve_width(const Job& job) {
     const std::uint64_t length = job.end - job.start;
     const std::uint64_t good = std::max(least, 4 * root);
     const std::uint64_t tolerable = std::max({least, root / 5, length / job.workers + 1});
-    return std::clamp(length / (std::uint64_t{job.workers} * 32), std::min(good, tolerable),
-                      std::max<std::uint64_t>(good, 1'000'000'000));
+    // From about this width on the sieve is a fifth faster; worth it while there are blocks enough to share out evenly.
+    const std::uint64_t fast = 120'000'000;
+    std::uint64_t width = length / (std::uint64_t{job.workers} * 32);
+    if (width < fast && length / (std::uint64_t{job.workers} * 8) >= fast) width = fast;
+    return std::clamp(width, std::min(good, tolerable), std::max<std::uint64_t>(good, 1'000'000'000));
 }
 
 }  // namespace

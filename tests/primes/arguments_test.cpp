@@ -66,7 +66,7 @@ TEST(Arguments, AreUnderstoodInAnyOrder) {
     EXPECT_EQ(a.job.workers, 2u);
     EXPECT_EQ(a.job.method, primes::Method::sieve);
     EXPECT_EQ(a.job.parts, 4u);
-    EXPECT_EQ(a.start_method, primes::Start::spawn);
+    EXPECT_EQ(a.start_method, mp::StartMethod::spawn);
     EXPECT_EQ(a.svg, "x.svg");
     EXPECT_EQ(a.crash_worker, 2u);
     EXPECT_TRUE(a.json && a.quiet && a.frequency);

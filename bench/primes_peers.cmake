@@ -1,0 +1,5 @@
+find_package(OpenMP REQUIRED)
+find_package(TBB REQUIRED)
+target_link_libraries(bench_primes_peers PRIVATE OpenMP::OpenMP_CXX TBB::tbb)
+target_compile_definitions(bench_primes_peers PRIVATE PRIMES_PROGRAM="$<TARGET_FILE:primes>")
+add_dependencies(bench_primes_peers primes)
