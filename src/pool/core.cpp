@@ -1,8 +1,6 @@
 // Submitting and waiting: the way of a task from the caller into a lane, and of its result back.
 #include "pool/core.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
@@ -47,7 +45,7 @@ PoolCore::~PoolCore() = default;
 
 void PoolCore::require_owner() {
     start();
-    if (owner_ != ::getpid())
+    if (owner_ != os::own_pid())
         throw Error("pool \"" + options_.name + "\" belongs to process " + std::to_string(owner_) +
                     ", of which this one is a fork: make a pool of its own here");
 }
@@ -73,11 +71,18 @@ std::uint64_t PoolCore::allocate(const Lock&, std::uint64_t size, const char* wh
 std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec) {
     constexpr std::size_t most = 1024;
     constexpr std::size_t largest_key = 256;
+    if (spec.keyed && spec.entry == last_entry_ && std::ranges::equal(spec.key, last_key_)) return last_callable_;
     std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);
     key.append(reinterpret_cast<const char*>(spec.key.data()), spec.key.size());
     const bool shared = spec.keyed && key.size() <= largest_key;
+    auto remember = [&](const std::shared_ptr<Callable>& callable) {
+        last_entry_ = spec.entry;
+        last_key_.assign(spec.key.begin(), spec.key.end());
+        last_callable_ = callable;
+        return callable;
+    };
     if (shared)
-        if (const auto found = callables_.find(key); found != callables_.end()) return found->second;
+        if (const auto found = callables_.find(key); found != callables_.end()) return remember(found->second);
 
     auto callable = std::make_shared<Callable>();
     callable->entry = identify(*spec.entry);
@@ -95,8 +100,9 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
     }
     callable->number = next_callable_++;
     callable->generation = generation_;
-    if (shared) callables_.emplace(std::move(key), callable);
-    return callable;
+    if (!shared) return callable;
+    callables_.emplace(std::move(key), callable);
+    return remember(callable);
 }
 
 std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const serial::Writer& arguments,
@@ -172,11 +178,9 @@ void PoolCore::pump(const Lock& lock) {
 void PoolCore::take_results(const Lock& lock, std::size_t index) {
     Worker& worker = workers_[index];
     if (!worker.lane || worker.broken) return;
-    bool any = false;
     while (true) {
         const auto bytes = worker.results.peek();
         if (!bytes.data()) break;
-        any = true;
         ResultFrame frame;
         if (bytes.size() < sizeof frame) {
             worker.broken = true;
@@ -192,11 +196,16 @@ void PoolCore::take_results(const Lock& lock, std::size_t index) {
             break;
         }
         take_result(lock, index, frame, payload);
+        worker.freed += bytes.size();
         worker.results.release();
     }
     if (worker.results.broken()) worker.broken = true;
     if (worker.broken && worker.child) worker.child->signal(SIGKILL);
-    if (any) shm::notify<shm::Ordering::fenced>(worker.lane->header().result_room);
+    // A worker that found the ring full has filled it: by then much more than this is taken out.
+    if (worker.freed >= pool::ring_size / 16) {
+        worker.freed = 0;
+        shm::notify<shm::Ordering::fenced>(worker.lane->header().result_room);
+    }
 }
 
 // Descriptors are in the socket before their frame is in the ring.

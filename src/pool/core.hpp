@@ -4,8 +4,6 @@
 // the lock. The pool's own thread does that when nobody waits, and buries and replaces workers that died.
 #pragma once
 
-#include <unistd.h>
-
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -20,6 +18,7 @@
 
 #include "os/mapping.hpp"
 #include "os/memory.hpp"
+#include "os/own_pid.hpp"
 #include "pool/heap.hpp"
 #include "pool/job.hpp"
 #include "pool/lane.hpp"
@@ -56,7 +55,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void cancel_waiting();
 
     /// Whether this process started it.
-    bool is_mine() const { return started_.load(std::memory_order_acquire) && owner_ == ::getpid(); }
+    bool is_mine() const { return started_.load(std::memory_order_acquire) && owner_ == os::own_pid(); }
     std::size_t worker_count() const { return workers_.size(); }
     std::vector<pid_t> pids();
 
@@ -92,6 +91,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
         std::deque<Queued> queued;
         bool ready = false;                     // its initializer has run
         bool stop_sent = false;
+        std::uint64_t freed = 0;                // of its ring of results, since it was last told
         bool broken = false;                    // it wrote what no worker writes
     };
 
@@ -155,6 +155,9 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     std::vector<Worker> workers_;
     std::vector<std::shared_ptr<pool::Job>> jobs_;
     std::unordered_map<std::string, std::shared_ptr<pool::Callable>> callables_;
+    const EntryRecord* last_entry_ = nullptr;        // what was asked for last, most often asked for again
+    std::vector<std::byte> last_key_;
+    std::shared_ptr<pool::Callable> last_callable_;
     std::uint32_t next_callable_ = 0;
     std::uint64_t generation_ = 1;
     std::uint64_t next_lane_ = 1;

@@ -182,7 +182,7 @@ void PoolCore::end(const Lock&, Job& job) {
 
 void PoolCore::release(const std::shared_ptr<Job>& job) {
     Lock lock(mutex_);
-    if (owner_ != ::getpid()) return;
+    if (owner_ != os::own_pid()) return;
     for (const auto block : job->blocks) heap_.free(block);
     job->blocks.clear();
     if (job->encoded) {

@@ -48,7 +48,7 @@ void PoolCore::start() {
     std::lock_guard starting(starting_);
     if (started_.load(std::memory_order_relaxed)) return;
     process::require_not_runaway_copy();
-    owner_ = ::getpid();
+    owner_ = os::own_pid();
     auto segment = pool::make_shared_file("multiprocessing pool", pool::segment_heap_at);
     if (!segment) throw SystemError(segment.error(), "cannot make the shared memory of pool \"" + options_.name + '"');
     segment_file_ = std::move(segment->file);

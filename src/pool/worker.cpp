@@ -101,7 +101,7 @@ class Worker {
         : lane_(map(start.lane, start.lane_size)),
           segment_(map(start.segment, start.segment_size)),
           socket_(start.socket),
-          nudge_(start.nudge),
+          doorbell_(start.nudge),
           lane_number_(start.lane_number),
           max_tasks_(start.max_tasks),
           tasks_(lane_.header().tasks, lane_.tasks()),
@@ -119,6 +119,7 @@ class Worker {
             if (!bytes.data()) {
                 if (tasks_.broken()) return 255;
                 if (done_ >= max_tasks_ && max_tasks_) return planned_exit();
+                ended_.reset();
                 shm::wait_until<shm::Ordering::fenced>(lane_.header().task_wake, [&] { return tasks_.ready(); },
                                                        base::Deadline::never(), patience_, [] { return true; });
                 continue;
@@ -265,7 +266,8 @@ class Worker {
     void run_task(const TaskFrame& frame, std::span<const std::byte> payload) {
         alignas(16) std::byte scratch[max_inline];
         serial::Writer writer(scratch);
-        const auto begin = Clock::now();
+        // One look at the clock a task: the end of one is the beginning of the next, unless there was a wait between.
+        const auto begin = ended_ ? *ended_ : Clock::now();
         ResultFrame result{.kind = ResultFrameKind::value, .number = frame.number};
         std::vector<std::byte> record;
         try {
@@ -278,7 +280,8 @@ class Worker {
             record = serial::encode_exception(serial::capture_exception(std::current_exception()));
             result.kind = ResultFrameKind::failed;
         }
-        result.nanoseconds = nanoseconds_since(begin);
+        ended_ = Clock::now();
+        result.nanoseconds = static_cast<std::uint64_t>(std::chrono::nanoseconds(*ended_ - begin).count());
         ++done_;
         tasks_.release();
         const bool good = result.kind == ResultFrameKind::value;
@@ -297,6 +300,7 @@ class Worker {
         const auto& job = *reinterpret_cast<const JobHeader*>(segment_.data() + frame.job_at);
         auto& round = *reinterpret_cast<Round*>(segment_.data() + frame.round_at);
         tasks_.release();
+        ended_.reset();
         detail::MapCall call;
         if (round.indices_at) call.indices = reinterpret_cast<const std::uint64_t*>(segment_.data() + round.indices_at);
         call.inputs = segment_.data() + job.inputs_at;
@@ -396,31 +400,37 @@ class Worker {
         if (inline_size) std::memcpy(place + sizeof frame, payload.data(), inline_size);
         results_.commit();
         const bool idle = !tasks_.ready();
-        if (important || idle || frame.number >= lane_.header().awaited.load(std::memory_order_relaxed)) wake_caller();
+        if (important || idle || frame.number >= lane_.header().awaited.load(std::memory_order_relaxed))
+            shm::notify<shm::Ordering::fenced>(segment_header().caller_wake);
+        if (idle) nudge();
     }
 
     std::byte* reserve(std::size_t size) {
         std::byte* place = results_.reserve(size);
         if (place) return place;
         // Whoever waits, or else the pool's own thread, empties the ring.
-        segment_header().nudge.store(1, std::memory_order_relaxed);
-        wake_caller();
+        call_for_help();
         shm::wait_until<shm::Ordering::fenced>(lane_.header().result_room,
                                                [&] { return (place = results_.reserve(size)) != nullptr; },
                                                base::Deadline::never(), patience_, [&] {
-                                                   segment_header().nudge.store(1, std::memory_order_relaxed);
-                                                   wake_caller();
+                                                   call_for_help();
                                                    return true;
                                                });
         return place;
     }
 
-    void wake_caller() {
+    void call_for_help() {
+        segment_header().nudge.store(1, std::memory_order_relaxed);
         shm::notify<shm::Ordering::fenced>(segment_header().caller_wake);
+        nudge();
+    }
+
+    // Calls the pool's own thread, when it wants that: nobody else may be there to hand out tasks.
+    void nudge() {
         if (segment_header().nudge.load(std::memory_order_relaxed) &&
             segment_header().nudge.exchange(0, std::memory_order_relaxed)) {
             const std::uint64_t one = 1;
-            static_cast<void>(!::write(nudge_.fd(), &one, sizeof one));
+            static_cast<void>(!::write(doorbell_.fd(), &one, sizeof one));
         }
     }
 
@@ -438,7 +448,7 @@ class Worker {
     LaneMemory lane_;
     os::Mapping segment_;
     serial::Handle socket_;
-    serial::Handle nudge_;
+    serial::Handle doorbell_;
     std::uint64_t lane_number_;
     std::uint64_t max_tasks_;
     transport::FrameReader tasks_;
@@ -447,6 +457,7 @@ class Worker {
     shm::Patience patience_;
     std::unordered_map<std::uint32_t, Callable> callables_;
     std::unordered_map<std::uint32_t, std::exception_ptr> broken_callables_;
+    std::optional<Clock::time_point> ended_;  // when the last task did, if there was no wait since
     std::uint64_t done_ = 0;                // tasks and elements, for max_tasks_
     std::uint64_t number_ = 0;              // of the frame at work
     detail::MapCall* map_call_ = nullptr;   // of the map at work, as its results and slabs below
