@@ -40,11 +40,16 @@ Result count_by(Mode mode, const Job& job, const Settings& settings, Progress& p
     switch (mode) {
         case Mode::serial:
             return count_serially(job, progress);
+        case Mode::process:
+            return count_in_processes(job, settings, progress);
         case Mode::pool:
             return count_in_pool(job, settings, progress);
-        default:
-            throw BadInput("--mode " + name_of(mode) + " is not there yet");
+        case Mode::own:
+            return count_with_own_workers(job, settings, progress);
+        case Mode::shared:
+            break;
     }
+    throw BadInput("--mode " + name_of(mode) + " is not there yet");
 }
 
 Result count(Mode mode, const Arguments& arguments) {
@@ -60,7 +65,7 @@ Result count(Mode mode, const Arguments& arguments) {
 
 int compare(const Arguments& arguments) {
     std::vector<Result> results;
-    for (const Mode mode : {Mode::serial, Mode::pool}) {
+    for (const Mode mode : {Mode::serial, Mode::process, Mode::pool, Mode::own}) {
         results.push_back(count(mode, arguments));
         if (results.back().partial) break;
     }

@@ -20,7 +20,13 @@ struct Settings {
 /// In this process: the yardstick.
 Result count_serially(const Job& job, Progress& progress);
 
+/// A process for each even part of the range; results come back through pipes.
+Result count_in_processes(const Job& job, const Settings& settings, Progress& progress);
+
 /// A pool that deals out blocks.
 Result count_in_pool(const Job& job, const Settings& settings, Progress& progress);
+
+/// Long-lived workers of our own class, asked for one block after the other through pipes.
+Result count_with_own_workers(const Job& job, const Settings& settings, Progress& progress);
 
 }  // namespace primes

@@ -50,4 +50,11 @@ TEST(Tutorial, Chapter7KeepsItsResultsInTheWorker) {
     EXPECT_THAT(text, HasSubstr("results in the main program: 0\n"));
 }
 
+TEST(Tutorial, Chapter8GetsBothAnswersAndTheGoodbye) {
+    EXPECT_EQ(output("08_pipe"),
+              "results for task 1: 1 2 3 4 5 6\n"
+              "results for task 2: 6 6 6 2\n"
+              "worker is closed!\n");
+}
+
 }  // namespace
