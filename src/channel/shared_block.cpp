@@ -20,9 +20,18 @@ SharedBlock SharedBlock::create(BlockKind kind, std::uint64_t detail, std::uint6
         return "cannot allocate " + channel::human_size(size) + " of shared memory for " + what;
     };
     if (const auto room = shm::check_room(size); !room) channel::raise(room.error(), operation());
+    auto block = create_sparse(kind, detail, size, what);
+    if (!block) channel::raise(base::last_error(), operation());
+    return block;
+}
+
+SharedBlock SharedBlock::create_sparse(BlockKind kind, std::uint64_t detail, std::uint64_t size, const char* what) {
     auto segment = shm::Segment::create(what, size);
-    if (!segment) channel::raise(segment.error(), operation());
     SharedBlock block;
+    if (!segment) {
+        errno = segment.error().value();
+        return block;
+    }
     block.data_ = (*segment)->data();
     block.size_ = (*segment)->size();
     block.fd_ = (*segment)->fd();

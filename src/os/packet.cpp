@@ -65,6 +65,11 @@ base::Expected<Packet> receive_packet(int socket, bool peek) {
     return packet;
 }
 
+void wait_writable(int socket, base::Deadline deadline) {
+    pollfd waiting{socket, POLLOUT, 0};
+    ::poll(&waiting, 1, deadline.poll_timeout());
+}
+
 bool other_end_gone(int socket) {
     pollfd state{socket, POLLRDHUP, 0};
     if (retry([&] { return ::poll(&state, 1, 0); }) != 1) return false;

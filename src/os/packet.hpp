@@ -27,6 +27,9 @@ struct Packet {
 /// its descriptors, for another receiver.
 base::Expected<Packet> receive_packet(int socket, bool peek = false);
 
+/// Waits until a packet can be sent, or the deadline.
+void wait_writable(int socket, base::Deadline deadline);
+
 /// Whether every process that had the other end has closed it or died. Never waits.
 bool other_end_gone(int socket);
 

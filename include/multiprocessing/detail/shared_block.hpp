@@ -45,6 +45,10 @@ class MP_EXPORT SharedBlock {
     /// SystemError, also when the memory is not there.
     static SharedBlock create(BlockKind kind, std::uint64_t detail, std::uint64_t size, const char* what);
 
+    /// For `size` bytes of which most will not be touched: no look at the memory that is left. Empty, with errno, when
+    /// a limit on address space or file size forbids it.
+    static SharedBlock create_sparse(BlockKind kind, std::uint64_t detail, std::uint64_t size, const char* what);
+
     /// The block behind a descriptor that arrived in a message. Throws SerializationError when it is something else.
     static SharedBlock attach(const serial::Handle& handle, BlockKind kind, std::uint64_t detail,
                               std::uint64_t least_size, const char* what);
@@ -57,6 +61,8 @@ class MP_EXPORT SharedBlock {
 
     explicit operator bool() const noexcept { return data_ != nullptr; }
     std::byte* data() const noexcept { return data_; }
+    /// Of the memory file; valid while the block is held.
+    int fd() const noexcept { return fd_; }
     std::size_t size() const noexcept { return size_; }
     const BlockHead& head() const noexcept { return *reinterpret_cast<const BlockHead*>(data_); }
     /// Whether both are the same piece of memory.
