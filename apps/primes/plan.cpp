@@ -6,9 +6,12 @@
 namespace primes {
 namespace {
 
-// Divisions in a block of trial division: some half a millisecond, so that handing it out costs nothing beside it and
-// the last block of a run is not waited for.
-constexpr double usual_cost = 250'000;
+// Divisions in a block of trial division. Large blocks first, so that handing them out costs nothing beside them, but
+// none over some 20 ms, so that little is lost with a worker or at Ctrl-C; smaller ones towards the end, down to half a
+// millisecond, so that all workers end together.
+constexpr double largest_cost = 10'000'000;
+constexpr double smallest_cost = 250'000;
+constexpr double share_of_rest = 8;  // a block is this part of what is left for each worker
 
 /// Trial division of x, on average over its neighbours: a prime, one in ln x, costs x divisions, the rest few.
 double trial_density(double x) { return 4 + x / std::log(x + 3); }
@@ -61,10 +64,12 @@ double cost_of(Method method, std::uint64_t first, std::uint64_t last) {
 Plan::Plan(const Job& job, std::uint64_t first, std::uint64_t last)
     : job_(job), next_(first), last_(last), done_(last < first) {
     if (done_) return;
-    if (job.method == Method::sieve)
+    if (job.method == Method::sieve) {
         width_ = sieve_width(job);
-    else
-        cost_ = std::clamp(cost_of(job.method, job.start, job.end) / (job.workers * 16.0), 100.0, usual_cost);
+    } else {
+        rest_ = cost_of(job.method, first, last);
+        least_ = std::clamp(rest_ / (job.workers * 16.0), 100.0, smallest_cost);
+    }
     enter_part();
 }
 
@@ -85,7 +90,10 @@ void Plan::enter_part() {
 std::uint64_t Plan::end_of_block(std::uint64_t first) const {
     const std::uint64_t last = std::min(last_, part_.last);
     double width = static_cast<double>(width_);
-    if (job_.method == Method::trial) width = std::max(1.0, trial_width(static_cast<double>(first), cost_));
+    if (job_.method == Method::trial) {
+        const double cost = std::clamp(rest_ / (job_.workers * share_of_rest), least_, largest_cost);
+        width = std::max(1.0, trial_width(static_cast<double>(first), cost));
+    }
     if (width >= static_cast<double>(last - first)) return last;
     return first + static_cast<std::uint64_t>(width) - 1;
 }
@@ -93,6 +101,7 @@ std::uint64_t Plan::end_of_block(std::uint64_t first) const {
 std::optional<Block> Plan::next() {
     if (done_) return std::nullopt;
     const Block block{next_, end_of_block(next_), part_.part};
+    rest_ -= cost_of(job_.method, block.first, block.last);
     done_ = block.last == last_;
     if (!done_) {
         next_ = block.last + 1;

@@ -33,7 +33,8 @@ std::optional<Block> even_part(std::uint64_t first, std::uint64_t last, std::uin
 /// The cost of [first, last], in a unit that is the same for all blocks of a method.
 double cost_of(Method method, std::uint64_t first, std::uint64_t last);
 
-/// Deals out [first, last] of a job as blocks of about equal cost, from low to high. The end is not known in advance:
+/// Deals out [first, last] of a job as blocks, from low to high; those of trial division become smaller
+/// towards the end. The end is not known in advance:
 /// the whole of 64 bits is as good a range as any.
 class Plan {
   public:
@@ -52,7 +53,8 @@ class Plan {
     std::uint64_t last_;
     bool done_;
     Block part_;               // the part of the chart that next_ lies in
-    double cost_ = 0;          // trial: divisions a block
+    double rest_ = 0;          // trial: cost of what was not dealt out
+    double least_ = 0;         // trial: cost of the smallest blocks
     std::uint64_t width_ = 0;  // sieve: values a block
 };
 
