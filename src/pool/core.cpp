@@ -41,7 +41,10 @@ PoolCore::PoolCore(PoolOptions options)
                                     std::to_string(*options_.max_tasks_per_worker));
 }
 
-PoolCore::~PoolCore() = default;
+PoolCore::~PoolCore() {
+    // In a fork of the owner the thread does not exist, and must not be waited for.
+    if (watch_.joinable() && owner_ != os::own_pid()) watch_.detach();
+}
 
 void PoolCore::require_owner() {
     start();

@@ -73,8 +73,14 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
             require_usable(lock);
         }
         jobs_.push_back(job);
+        try {
+            begin_round(lock, job, {}, true);
+        } catch (...) {
+            jobs_.pop_back();
+            for (const auto block : job->blocks) heap_.free(block);
+            throw;
+        }
         ++waiting_callers_;
-        begin_round(lock, job, {}, true);
     }
     shm::wait_until<shm::Ordering::fenced>(
         segment_header().caller_wake,

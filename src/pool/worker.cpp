@@ -326,7 +326,7 @@ class Worker {
         } catch (...) {
             unusable = std::current_exception();
         }
-        while (claim(round, chunk, call)) {
+        while (claim(round, chunk, elements, call)) {
             if (unusable) {
                 fail_all(call, unusable);
             } else {
@@ -347,14 +347,14 @@ class Worker {
 
     // Claims the next positions. The claim is written down before the first of them runs; a process that dies between
     // the two leaves positions that are open and claimed by nobody, which the caller finds when the round is over.
-    bool claim(Round& round, const ChunkSize& chunk, detail::MapCall& call) {
+    bool claim(Round& round, const ChunkSize& chunk, std::uint64_t elements, detail::MapCall& call) {
         std::uint64_t begin = round.next.load(std::memory_order_relaxed);
         std::uint64_t size;
         do {
             if (begin >= round.count) return false;
             const std::uint64_t left = round.count - begin;
             size = round.chunk ? std::min(round.chunk, left) : chunk.next(left, round.workers);
-            if (max_tasks_) size = std::min(size, std::max<std::uint64_t>(1, max_tasks_ - std::min(done_, max_tasks_)));
+            if (max_tasks_) size = std::min(size, std::max<std::uint64_t>(1, max_tasks_ - std::min(done_ + elements, max_tasks_)));
         } while (!round.next.compare_exchange_weak(begin, begin + size, std::memory_order_relaxed));
         auto& header = lane_.header();
         header.current.store(none, std::memory_order_relaxed);

@@ -137,6 +137,8 @@ void run_map(PoolCall& pool_call) {
     for (std::uint64_t position = call.begin; position != call.end; ++position) {
         const std::uint64_t index = call.indices ? call.indices[position] : position;
         call.current->store(index, std::memory_order_relaxed);
+        // The compiler may not move what could crash before the line that says whose fault it is.
+        std::atomic_signal_fence(std::memory_order_seq_cst);
         try {
             if constexpr (std::is_void_v<R>) {
                 How::call(function, Input::get(call, index));
