@@ -47,9 +47,9 @@ Result count_by(Mode mode, const Job& job, const Settings& settings, Progress& p
         case Mode::own:
             return count_with_own_workers(job, settings, progress);
         case Mode::shared:
-            break;
+            return count_with_shared_state(job, settings, progress);
     }
-    throw BadInput("--mode " + name_of(mode) + " is not there yet");
+    throw std::logic_error("a mode that nobody knows");
 }
 
 Result count(Mode mode, const Arguments& arguments) {
@@ -65,7 +65,7 @@ Result count(Mode mode, const Arguments& arguments) {
 
 int compare(const Arguments& arguments) {
     std::vector<Result> results;
-    for (const Mode mode : {Mode::serial, Mode::process, Mode::pool, Mode::own}) {
+    for (const Mode mode : {Mode::serial, Mode::process, Mode::shared, Mode::pool, Mode::own}) {
         results.push_back(count(mode, arguments));
         if (results.back().partial) break;
     }

@@ -23,6 +23,9 @@ Result count_serially(const Job& job, Progress& progress);
 /// A process for each even part of the range; results come back through pipes.
 Result count_in_processes(const Job& job, const Settings& settings, Progress& progress);
 
+/// The same with a shared Value and a Queue.
+Result count_with_shared_state(const Job& job, const Settings& settings, Progress& progress);
+
 /// A pool that deals out blocks.
 Result count_in_pool(const Job& job, const Settings& settings, Progress& progress);
 

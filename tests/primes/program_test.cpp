@@ -59,7 +59,7 @@ class Primes : public testing::TestWithParam<Way> {};
 
 std::vector<Way> all_ways() {
     std::vector<Way> ways;
-    for (const char* mode : {"serial", "process", "pool", "own"})
+    for (const char* mode : {"serial", "process", "shared", "pool", "own"})
         for (const char* method : {"trial", "sieve"})
             for (const char* start : {"forkserver", "fork", "spawn"}) ways.push_back({mode, method, start});
     return ways;
@@ -86,7 +86,7 @@ TEST(PrimesProgram, CountsTheTutorialsRange) {
 }
 
 TEST(PrimesProgram, CountsAFewNumbersWithManyWorkers) {
-    for (const char* mode : {"process", "pool", "own"})
+    for (const char* mode : {"process", "shared", "pool", "own"})
         EXPECT_EQ(output(std::string("2 3 --quiet --workers 5 --mode ") + mode), "2\n") << mode;
 }
 
@@ -107,10 +107,10 @@ TEST(PrimesProgram, ChartsTheTwentyPartsOfTheTutorial) {
 
 TEST(PrimesProgram, ComparesAllModes) {
     const Json object = json("1 20000 --compare --workers 2");
-    ASSERT_EQ(object.at("runs").size(), 4u);
+    ASSERT_EQ(object.at("runs").size(), 5u);
     for (const auto& run : object.at("runs")) EXPECT_EQ(run.at("count"), 2262);
     const std::string table = output("1 20000 --compare --workers 2");
-    for (const char* mode : {"serial", "process", "pool", "own"}) EXPECT_THAT(table, HasSubstr(mode));
+    for (const char* mode : {"serial", "process", "shared", "pool", "own"}) EXPECT_THAT(table, HasSubstr(mode));
 }
 
 TEST(PrimesProgram, RefusesBadInputWithOneSentenceAndCodeTwo) {
@@ -125,7 +125,7 @@ TEST(PrimesProgram, RefusesBadInputWithOneSentenceAndCodeTwo) {
 }
 
 class PrimesInMode : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Modes, PrimesInMode, testing::Values("process", "pool", "own"),
+INSTANTIATE_TEST_SUITE_P(Modes, PrimesInMode, testing::Values("process", "shared", "pool", "own"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(PrimesInMode, CountRightAlthoughAWorkerIsCrashedOnPurpose) {

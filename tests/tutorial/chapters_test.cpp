@@ -27,6 +27,21 @@ TEST(Tutorial, Chapter2CountsInTwoProcesses) {
     EXPECT_THAT(text, HasSubstr("worker 2: done!\n"));
 }
 
+TEST(Tutorial, Chapter3AddsUpInAValueAndTellsThroughAQueue) {
+    const std::string text = output("03_value_and_queue");
+    EXPECT_THAT(text, HasSubstr("Number of primes from 1 to 80000 is: 7837\n"));
+    EXPECT_THAT(text, HasSubstr("found 4203 primes from 1 to 40000\n"));
+    EXPECT_THAT(text, HasSubstr("found 3634 primes from 40001 to 80000\n"));
+}
+
+TEST(Tutorial, Chapter4CountsInFourWorkers) {
+    const std::string text = output("04_many_workers");
+    EXPECT_THAT(text, HasSubstr("Number of primes from 1 to 80000 is: 7837\n"));
+    for (const char* found : {"found 2262 primes from 1 to 20000\n", "found 1941 primes from 20001 to 40000\n",
+                              "found 1854 primes from 40001 to 60000\n", "found 1780 primes from 60001 to 80000\n"})
+        EXPECT_THAT(text, HasSubstr(found));
+}
+
 TEST(Tutorial, Chapter5CountsInAPool) {
     const std::string text = output("05_pool", {"20"});
     EXPECT_THAT(text, HasSubstr("Number of primes from 1 to 80000 is: 7837\n"));
@@ -55,6 +70,12 @@ TEST(Tutorial, Chapter8GetsBothAnswersAndTheGoodbye) {
               "results for task 1: 1 2 3 4 5 6\n"
               "results for task 2: 6 6 6 2\n"
               "worker is closed!\n");
+}
+
+TEST(Tutorial, Chapter9LosesAndTearsNoFrame) {
+    EXPECT_EQ(output("09_camera"),
+              "main program: 2262 primes up to 20000, while the camera records\n"
+              "frames recorded: all seen, lost: 0, torn: 0\n");
 }
 
 }  // namespace
