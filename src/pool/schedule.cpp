@@ -9,7 +9,7 @@ namespace {
 // others can still take the rest.
 constexpr std::uint64_t horizon_ns = 1'000'000;
 constexpr std::size_t least_window = 2;
-constexpr std::size_t largest_window = 256;
+constexpr std::size_t largest_window = 2048;
 }  // namespace
 
 Schedule::Schedule(std::size_t workers) : workers_(workers) {}

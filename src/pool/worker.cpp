@@ -4,18 +4,17 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <deque>
 #include <unordered_map>
 
 #include <multiprocessing/detail/pool_entry.hpp>
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/process.hpp>
 
-#include "os/memory.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
-#include "pool/heap.hpp"
+#include "pool/chunk_size.hpp"
 #include "pool/lane.hpp"
+#include "pool/result_heap.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::pool {
@@ -27,73 +26,6 @@ using Clock = std::chrono::steady_clock;
 std::uint64_t nanoseconds_since(Clock::time_point begin) {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(Clock::now() - begin).count());
 }
-
-// Large results: blocks in the lane's heap, taken back once the caller has said that it needs them no longer.
-class ResultHeap {
-  public:
-    explicit ResultHeap(LaneMemory& lane) : lane_(lane), heap_(lane_heap_at, lane.size()) {}
-
-    // The offset of the payload. Throws Error when there is no memory.
-    std::uint64_t allocate(std::uint64_t size) {
-        collect();
-        if (size >= checked_from && size + reserve > os::available_memory()) fail(size);
-        const auto block = heap_.allocate(sizeof(BlockHeader) + size);
-        if (!block) fail(size);
-        auto* header = new (lane_.data() + *block) BlockHeader;
-        header->size = size;
-        header->in_use.store(1, std::memory_order_relaxed);  // published with the frame that names the block
-        blocks_.push_back(*block);
-        return *block + sizeof(BlockHeader);
-    }
-
-    // A block that this process itself gives back.
-    void release(std::uint64_t payload) {
-        header(payload - sizeof(BlockHeader)).in_use.store(0, std::memory_order_relaxed);
-    }
-
-  private:
-    static constexpr std::uint64_t checked_from = 16 << 20;
-    static constexpr std::uint64_t reserve = 64 << 20;
-
-    [[noreturn]] static void fail(std::uint64_t size) {
-        throw SystemError(base::error_of(ENOMEM), "cannot hand over a result of " + std::to_string(size) + " bytes");
-    }
-    BlockHeader& header(std::uint64_t block) { return *reinterpret_cast<BlockHeader*>(lane_.data() + block); }
-
-    // Each block is looked at a bounded number of times: all of them once as many were added as were left.
-    void collect() {
-        if (blocks_.size() < collect_at_) return;
-        std::erase_if(blocks_, [&](std::uint64_t block) {
-            if (header(block).in_use.load(std::memory_order_acquire)) return false;
-            heap_.free(block);
-            return true;
-        });
-        collect_at_ = std::max<std::size_t>(4, 2 * blocks_.size());
-    }
-
-    LaneMemory& lane_;
-    Heap heap_;
-    std::deque<std::uint64_t> blocks_;
-    std::size_t collect_at_ = 4;
-};
-
-// How many elements a worker claims at once: grows while claims are short, so that claiming costs nothing, and is small
-// again where elements take long or few are left, so that all workers end together.
-class ChunkSize {
-  public:
-    std::uint64_t next(std::uint64_t left, std::uint64_t workers) const {
-        return std::max<std::uint64_t>(1, std::min(size_, left / (4 * workers)));
-    }
-    void learn(std::uint64_t elements, std::uint64_t nanoseconds) {
-        if (elements < size_) return;  // says little about longer claims
-        if (nanoseconds < target / 2) size_ *= 2;
-        else if (nanoseconds > 2 * target) size_ = std::max<std::uint64_t>(1, size_ * target / nanoseconds);
-    }
-
-  private:
-    static constexpr std::uint64_t target = 200'000;  // nanoseconds a claim
-    std::uint64_t size_ = 1;
-};
 
 class Worker {
   public:
