@@ -1,0 +1,65 @@
+// What the tests of the pool share: every start method, nothing left behind, and functions to run.
+#pragma once
+
+#include <multiprocessing/multiprocessing.hpp>
+#include <multiprocessing/sharedctypes.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "process/forkserver.hpp"
+#include "support/event.hpp"
+#include "support/leak_check.hpp"
+
+namespace mp::test {
+
+using namespace std::chrono_literals;
+
+/// Longer than anything takes that does not hang.
+inline constexpr auto patience = std::chrono::seconds(60);
+
+inline const bool quiesces_fork_server = at_quiesce([] { process::Forkserver::shut_down_shared(); });
+
+/// For tests that run once, by the default method.
+class PoolTest : public LeakCheck {};
+
+/// For tests that run with every start method.
+class PoolByEveryMethod : public LeakCheck, public ::testing::WithParamInterface<StartMethod> {
+  protected:
+    PoolOptions options(int workers = 2) const {
+        PoolOptions result;
+        result.workers = workers;
+        result.start_method = GetParam();
+        return result;
+    }
+};
+
+inline std::string method_name(const ::testing::TestParamInfo<StartMethod>& info) {
+    return std::string(to_string(info.param));
+}
+
+#define MP_EVERY_METHOD(fixture)                                                                               \
+    INSTANTIATE_TEST_SUITE_P(Methods, fixture,                                                                 \
+                             ::testing::Values(StartMethod::forkserver, StartMethod::fork, StartMethod::spawn), \
+                             method_name)
+
+/// The text of the error of type E that `action` throws; the test fails when it throws anything else, or nothing.
+template <class E, class Action>
+std::string error_of(Action&& action) {
+    try {
+        action();
+    } catch (const E& error) {
+        return error.what();
+    } catch (const std::exception& error) {
+        ADD_FAILURE() << "another exception came: " << error.what();
+        return {};
+    }
+    ADD_FAILURE() << "nothing was thrown";
+    return {};
+}
+
+}  // namespace mp::test
