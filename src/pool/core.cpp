@@ -95,7 +95,7 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
     callable->handles.assign(writer.handles().begin(), writer.handles().end());
     callable->code = spec.code;
     callable->type_name = spec.type_name;
-    if (next_callable_ == most) {
+    if (next_callable_ >= most) {
         // Closures with ever new values: the workers start their tables anew.
         next_callable_ = 0;
         ++generation_;
@@ -103,6 +103,7 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
     }
     callable->number = next_callable_++;
     callable->generation = generation_;
+    callable->shared = shared;
     if (!shared) return callable;
     callables_.emplace(std::move(key), callable);
     return remember(callable);
@@ -126,6 +127,12 @@ std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const seria
         lock.unlock();
         std::memcpy(segment_.data() + task->arguments_at, arguments.bytes().data(), task->arguments_size);
         lock.lock();
+        try {
+            require_usable(lock);
+        } catch (...) {
+            heap_.free(task->arguments_at);
+            throw;
+        }
     } else {
         task->arguments = base::SmallBytes(arguments.bytes());
     }
@@ -266,6 +273,8 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
             worker.broken = true;
             return;
         }
+        // Here and not by the worker, which may die between the frame and that.
+        states(*job)[frame.element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_relaxed);
         element_failed(lock, *job, frame.element, error_of(info(*job, frame.element)), job->retries.exception);
         return;
     }
@@ -273,6 +282,7 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     worker.sent.pop_front();
     if (frame.kind == ResultFrameKind::map_left && sent.job) {
         if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
+        sent.job->unmade = 0;
         left(lock, sent.job);
         return;
     }
@@ -299,11 +309,25 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     }
 }
 
-void PoolCore::finish(const Lock&, PoolTask& task) {
+// No call will use it again: workers that hold it, and perhaps a large table bound to it, need it no longer.
+void PoolCore::forget(const Lock& lock, std::shared_ptr<Callable> callable) {
+    if (!callable || callable->shared || callable.use_count() > 1) return;
+    for (auto& worker : workers_) {
+        if (!worker.lane || worker.stop_sent || worker.generation != callable->generation) continue;
+        if (callable->number >= worker.knows.size() || !worker.knows[callable->number]) continue;
+        worker.knows[callable->number] = false;
+        worker.queued.push_back({.kind = TaskFrameKind::forget_callable, .callable = callable->number,
+                                 .generation = callable->generation});
+        flush_queued(lock, worker);
+    }
+}
+
+void PoolCore::finish(const Lock& lock, PoolTask& task) {
     if (task.arguments_at) heap_.free(task.arguments_at);
     task.arguments = {};
     task.handles.clear();
-    // The ledger's hold on the task, and the task's on the pool: a future that is kept does not keep the pool.
+    forget(lock, std::move(task.callable));
+    // The ledger's hold on the task.
     const auto self = std::move(task.self);
     task.state.store(PoolTask::State::done, std::memory_order_release);
     if (waiting_callers_ > 1) wake_callers();
@@ -345,8 +369,15 @@ void PoolCore::hand_out(const Lock& lock) {
             break;
         }
     }
-    // With nobody waiting, a worker that runs dry calls the pool's own thread.
-    if (schedule_.waiting() > 0 && waiting_callers_ == 0) segment_header().nudge.store(1, std::memory_order_relaxed);
+    // With nobody waiting, a worker that runs dry calls the pool's own thread. One that ran dry a moment ago did not see
+    // that it should: so the look at the results comes after the store, as the worker's look at `nudge` after its results.
+    auto& nudge = segment_header().nudge;
+    if (schedule_.waiting() > 0 && waiting_callers_ == 0 && nudge.load(std::memory_order_relaxed) == 0) {
+        nudge.store(1, std::memory_order_relaxed);
+        shm::order_publish<shm::Ordering::fenced>();
+        if (std::ranges::any_of(workers_, [](const Worker& worker) { return worker.lane && worker.results.ready(); }))
+            wake_watch();
+    }
 }
 
 bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const std::byte> payload, Sent sent) {
@@ -400,11 +431,20 @@ bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
     Sent sent;
     std::span<const std::byte> payload = writer.bytes();
     if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
-    if (frame.handles && !send_handles(worker, callable.handles)) return false;
     if (payload.size() > pool::max_inline) {
         sent.block = frame.payload_at = allocate(lock, payload.size(), "a callable's state");
         std::memcpy(segment_.data() + sent.block, payload.data(), payload.size());
         payload = {};
+    }
+    // The last that can fail: descriptors in the socket must be followed by their frame.
+    try {
+        if (frame.handles && !send_handles(worker, callable.handles)) {
+            if (sent.block) heap_.free(sent.block);
+            return false;
+        }
+    } catch (...) {
+        if (sent.block) heap_.free(sent.block);
+        throw;
     }
     put(lock, worker, frame, payload, sent);
     if (worker.knows.size() <= callable.number) worker.knows.resize(callable.number + 1);
@@ -436,8 +476,24 @@ bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
         const auto& queued = worker.queued.front();
         frame.job_at = queued.job_at;
         frame.round_at = queued.round_at;
+        if (queued.kind == TaskFrameKind::forget_callable) {
+            if (queued.generation != worker.generation) {
+                worker.queued.pop_front();  // forgotten with all others, and the number may be another's by now
+                continue;
+            }
+            frame.callable = queued.callable;
+        }
         if (queued.job) {
-            if (!define(lock, worker, *queued.job->callable)) return false;
+            try {
+                if (!define(lock, worker, *queued.job->callable)) return false;
+            } catch (...) {
+                // No memory for its callable, no descriptors for its handles.
+                const auto job = queued.job;
+                worker.queued.pop_front();
+                give_up(lock, *job, std::current_exception());
+                left(lock, job);
+                continue;
+            }
             frame.callable = queued.job->callable->number;
         }
         if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;

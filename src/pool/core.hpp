@@ -76,6 +76,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
         std::shared_ptr<pool::Job> job{};
         std::uint64_t job_at = 0;
         std::uint64_t round_at = 0;
+        std::uint32_t callable = 0;          // forget_callable
+        std::uint64_t generation = 0;        // of that number
     };
     struct Worker {
         std::shared_ptr<process::Child> child;  // null while it is being replaced
@@ -100,6 +102,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     pool::SegmentHeader& segment_header() const { return *reinterpret_cast<pool::SegmentHeader*>(segment_.data()); }
     std::uint64_t allocate(const Lock&, std::uint64_t size, const char* what);
     std::shared_ptr<pool::Callable> intern(const Lock&, const CallableSpec& spec);
+    void forget(const Lock& lock, std::shared_ptr<pool::Callable> callable);
 
     // Results in, tasks out.
     void pump(const Lock& lock);
@@ -121,6 +124,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void begin_round(const Lock& lock, const std::shared_ptr<pool::Job>& job, std::span<const std::uint64_t> elements, bool all);
     void send_round(const Lock& lock, const std::shared_ptr<pool::Job>& job, Worker& worker);
     void left(const Lock& lock, const std::shared_ptr<pool::Job>& job);
+    void give_up(const Lock& lock, pool::Job& job, std::exception_ptr reason);
     void element_failed(const Lock& lock, pool::Job& job, std::uint64_t element, std::exception_ptr error, int budget);
     void end(const Lock& lock, pool::Job& job);
     std::atomic<std::uint8_t>* states(const pool::Job& job) const;

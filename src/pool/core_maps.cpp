@@ -16,8 +16,7 @@ using pool::Round;
 using pool::TaskFrameKind;
 
 std::atomic<std::uint8_t>* PoolCore::states(const Job& job) const {
-    const auto& header = *reinterpret_cast<const JobHeader*>(segment_.data() + job.at);
-    return reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + header.states_at);
+    return reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + job.header.states_at);
 }
 
 std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
@@ -31,7 +30,7 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
     job->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
     job->encoded = spec.encoded_results;
 
-    JobHeader header{};
+    JobHeader& header = job->header;
     header.count = spec.count;
     header.results_encoded = spec.encoded_results;
     const std::uint64_t result_size = spec.encoded_results ? sizeof(ResultPlace) : spec.result_size;
@@ -76,7 +75,7 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
         try {
             begin_round(lock, job, {}, true);
         } catch (...) {
-            jobs_.pop_back();
+            std::erase(jobs_, job);
             for (const auto block : job->blocks) heap_.free(block);
             throw;
         }
@@ -108,6 +107,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
     const std::uint64_t positions = all ? job->count : elements.size();
     job->round_at = allocate(lock, sizeof(Round), "a map");
     job->blocks.push_back(job->round_at);
+    job->positions = positions;
     auto& round = *new (segment_.data() + job->round_at) Round{};
     round.count = positions;
     round.chunk = job->chunk;
@@ -130,6 +130,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
 }
 
 void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Worker& worker) {
+    if (job->failure) return;
     ++job->taking_part;
     worker.queued.push_back({.kind = TaskFrameKind::map, .job = job, .job_at = job->at, .round_at = job->round_at});
     flush_queued(lock, worker);
@@ -139,9 +140,13 @@ void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Wor
 void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
     --job->taking_part;
     if (job->taking_part > 0 || job->done) return;
+    if (job->failure) {
+        end(lock, *job);
+        return;
+    }
     auto* state = states(*job);
     const auto& round = *reinterpret_cast<const Round*>(segment_.data() + job->round_at);
-    if (round.next.load(std::memory_order_relaxed) < round.count) {
+    if (round.next.load(std::memory_order_relaxed) < job->positions) {
         // Everybody left early, to be replaced; a replacement that is there by now takes over, or else the next one will.
         for (auto& worker : workers_)
             if (worker.lane && !worker.stop_sent) send_round(lock, job, worker);
@@ -158,6 +163,17 @@ void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
     }
     job->again.clear();
     job->torn = false;
+    if (job->damage) {
+        // Whatever is open was claimed by one that died, and nobody knows how far it got: none of it is run twice.
+        const auto lost = std::exchange(job->damage, nullptr);
+        const auto unknown = std::exchange(open, {});
+        for (const std::uint64_t element : unknown) {
+            element_failed(lock, *job, element, lost, job->retries.crash);
+            state[element].store(static_cast<std::uint8_t>(job->errors.contains(element) ? ElementState::failed : ElementState::open),
+                                 std::memory_order_relaxed);
+        }
+        open = std::exchange(job->again, {});
+    }
     if (open.empty()) {
         end(lock, *job);
         return;
@@ -168,6 +184,13 @@ void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
         job->failure = std::current_exception();
         end(lock, *job);
     }
+}
+
+// Nobody begins anything more of it.
+void PoolCore::give_up(const Lock&, Job& job, std::exception_ptr reason) {
+    if (job.failure || job.done) return;
+    job.failure = std::move(reason);
+    reinterpret_cast<Round*>(segment_.data() + job.round_at)->next.store(job.positions, std::memory_order_relaxed);
 }
 
 void PoolCore::element_failed(const Lock&, Job& job, std::uint64_t element, std::exception_ptr error, int budget) {
@@ -199,6 +222,7 @@ void PoolCore::release(const std::shared_ptr<Job>& job) {
         }
     }
     job->lanes.clear();
+    forget(lock, std::move(job->callable));
     // Pages stay for the next map, up to a point.
     constexpr std::uint64_t keep = 64 << 20;
     if (const auto unused = heap_.trim(keep))
@@ -211,7 +235,7 @@ bool PoolCore::has_value(const Job& job, std::uint64_t index) const {
 
 const std::byte* PoolCore::results(const Job& job) const {
     if (job.count == 0) return nullptr;
-    return segment_.data() + reinterpret_cast<const JobHeader*>(segment_.data() + job.at)->results_at;
+    return segment_.data() + job.header.results_at;
 }
 
 std::span<const std::byte> PoolCore::encoded_result(const Job& job, std::uint64_t index) const {

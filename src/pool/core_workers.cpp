@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include <multiprocessing/errors.hpp>
 
@@ -229,29 +230,47 @@ void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
     auto lost = [&](const TaskInfo& task) {
         return std::make_exception_ptr(WorkerLost({.task = task, .pid = pid, .status = status, .called_exit = status.code().has_value()}));
     };
-    const auto at_work = std::find_if(worker.sent.begin(), worker.sent.end(),
-                                      [&](const Sent& sent) { return sent.number == running; });
-    const bool task_at_work = at_work != worker.sent.end() && at_work->task;
+    // Of one that wrote over its own lane it is not known what it has run, so that nothing of it is run again.
+    const bool damaged = worker.broken || worker.tasks.damaged() || worker.results.damaged();
+    auto at_work = std::find_if(worker.sent.begin(), worker.sent.end(),
+                                [&](const Sent& sent) { return sent.number == running; });
+    // A callable that it was making is part of the work that asked for it.
+    const bool making = at_work != worker.sent.end() && at_work->kind == TaskFrameKind::define;
+    while (at_work != worker.sent.end() && !at_work->task && !at_work->job) ++at_work;
+    const Sent* const culprit = at_work == worker.sent.end() ? nullptr : &*at_work;
+    const bool task_at_work = damaged || (culprit && culprit->task);
     for (const Sent& sent : worker.sent)
         if (sent.task) sent.task->state.store(PoolTask::State::pending, std::memory_order_relaxed);
     const auto loss = schedule_.died(index, task_at_work);
-    if (loss.blamed) {
-        auto& task = *reinterpret_cast<PoolTask*>(*loss.blamed);
+    std::vector<pool::Schedule::Task> blamed;
+    if (loss.blamed) blamed.push_back(*loss.blamed);
+    if (damaged) {
+        for (const Sent& sent : worker.sent) {
+            const auto id = reinterpret_cast<std::uintptr_t>(sent.task);
+            if (sent.task && schedule_.cancel(id)) blamed.push_back(id);
+        }
+    }
+    for (const auto id : blamed | std::views::reverse) {
+        auto& task = *reinterpret_cast<PoolTask*>(id);
         if (!broken_.empty()) {
             fail(lock, task, std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_)));
         } else if (task.attempt <= task.retries.crash) {
             ++task.attempt;
-            schedule_.submit_first(*loss.blamed);
+            schedule_.submit_first(id);
         } else {
             fail(lock, task, lost(info(task)));
         }
     }
-    // A define that it was working on has no task of its own to blame: whoever uses that callable next is.
     std::vector<std::shared_ptr<pool::Job>> jobs;
     for (const Sent& sent : worker.sent) {
         if (sent.block) heap_.free(sent.block);
         if (!sent.job || sent.job->done) continue;
         sent.job->torn = true;
+        if (damaged) sent.job->damage = lost({.function = sent.job->callable->name(), .label = sent.job->label});
+        // A death while it is made may be chance; when every worker dies of it, it is the callable.
+        constexpr int most_unmade = 5;
+        if (making && &sent == culprit && ++sent.job->unmade >= most_unmade)
+            give_up(lock, *sent.job, lost({.function = sent.job->callable->name(), .label = sent.job->label}));
         if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
         const std::uint64_t element = header.current.load(std::memory_order_relaxed);
         auto* state = states(*sent.job);

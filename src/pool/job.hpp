@@ -10,6 +10,7 @@
 
 #include <multiprocessing/pool_options.hpp>
 
+#include "pool/shared.hpp"
 #include "pool/task.hpp"
 
 namespace mp::detail {
@@ -17,6 +18,7 @@ namespace mp::detail {
 /// Guarded by the pool's lock until `done`.
 struct PoolJob {
     std::uint64_t at = 0;                    // JobHeader, in the segment
+    pool::JobHeader header{};                // the same, where no worker can damage it
     std::uint64_t count = 0;
     std::vector<std::uint64_t> blocks;       // all of it in the segment
     std::shared_ptr<pool::Callable> callable;
@@ -27,12 +29,15 @@ struct PoolJob {
 
     std::size_t taking_part = 0;             // workers that were sent a round and have not left it
     std::uint64_t round_at = 0;              // the round that is on
+    std::uint64_t positions = 0;             // of that round
+    int unmade = 0;                          // workers that died while they made the callable, in a row
     bool torn = false;                       // a worker died, or left early: open elements have to be looked for
     std::vector<std::uint64_t> again;        // elements that failed and are tried once more
     std::unordered_map<std::uint64_t, int> attempts;             // of elements that were tried more than once
     std::map<std::uint64_t, std::exception_ptr> errors;          // of elements that failed
     std::map<std::uint64_t, std::shared_ptr<pool::LaneMemory>> lanes;  // where encoded results lie
-    std::exception_ptr failure;              // of the whole call
+    std::exception_ptr damage;               // a worker died whose record of what it was doing cannot be believed
+    std::exception_ptr failure;              // of the whole call: over as soon as everybody has left
     bool done = false;
 
     int attempt(std::uint64_t element) const {

@@ -82,12 +82,12 @@ struct BlockHeader {
     std::uint64_t size;
 };
 
-enum class TaskFrameKind : std::uint32_t { define, forget_callables, task, map, forget_job, stop };
+enum class TaskFrameKind : std::uint32_t { define, forget_callable, forget_callables, task, map, forget_job, stop };
 
 /// Caller -> worker. Payload follows, or lies in the segment when `payload_at` is not 0.
 struct TaskFrame {
     TaskFrameKind kind{};
-    std::uint32_t callable{};          // define, task, map
+    std::uint32_t callable{};          // define, forget_callable, task, map
     std::uint64_t number{};            // of this frame, ascending; of the job for forget_job
     std::uint64_t payload_at{};        // map: 0
     std::uint64_t payload_size{};

@@ -26,6 +26,7 @@ class Callable {
     std::uint64_t generation = 0;  // numbers are valid in one generation of a worker's table
     const void* code = nullptr;         // of a plain function
     const char* type_name = nullptr;
+    bool shared = false;                // by calls to come: known by its key
 
     /// What users know it by, for messages: `parse`, `main::{lambda(int)#1}`.
     const std::string& name() const;

@@ -71,8 +71,6 @@ class Worker {
     void element_failed(std::uint64_t index) {
         const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
         publish({.kind = ResultFrameKind::element_failed, .number = number_, .element = index}, record, {}, false);
-        map_call_->states[index].store(static_cast<std::uint8_t>(detail::ElementState::failed),
-                                       std::memory_order_release);
     }
 
     // Results of a map are packed into slabs, which are given back together when the map is over.
@@ -139,6 +137,7 @@ class Worker {
                                               : inline_payload.first(frame.payload_size);
         switch (frame.kind) {
             case TaskFrameKind::define: define(frame, payload); break;
+            case TaskFrameKind::forget_callable: forget_callable(frame.callable); break;
             case TaskFrameKind::forget_callables: forget_callables(); break;
             case TaskFrameKind::task: run_task(frame, payload); break;
             case TaskFrameKind::map: run_map(frame); break;
@@ -178,12 +177,23 @@ class Worker {
         tasks_.release();
     }
 
-    void forget_callables() {
-        for (auto& [number, callable] : callables_) {
-            if (!callable.code) continue;
-            detail::PoolCall call{.step = detail::PoolCall::Step::drop, .object = callable.object};
-            callable.code(call);
+    static void drop(const Callable& callable) {
+        if (!callable.code) return;
+        detail::PoolCall call{.step = detail::PoolCall::Step::drop, .object = callable.object};
+        callable.code(call);
+    }
+
+    void forget_callable(std::uint32_t number) {
+        if (const auto found = callables_.find(number); found != callables_.end()) {
+            drop(found->second);
+            callables_.erase(found);
         }
+        broken_callables_.erase(number);
+        tasks_.release();
+    }
+
+    void forget_callables() {
+        for (const auto& [number, callable] : callables_) drop(callable);
         callables_.clear();
         broken_callables_.clear();
         tasks_.release();
@@ -243,7 +253,6 @@ class Worker {
         call.states = reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + job.states_at);
         call.current = &lane_.header().current;
         call.worker = this;
-        map_call_ = &call;
         job_ = frame.job_at;
         slab_left_ = 0;
 
@@ -392,8 +401,7 @@ class Worker {
     std::optional<Clock::time_point> ended_;  // when the last task did, if there was no wait since
     std::uint64_t done_ = 0;                // tasks and elements, for max_tasks_
     std::uint64_t number_ = 0;              // of the frame at work
-    detail::MapCall* map_call_ = nullptr;   // of the map at work, as its results and slabs below
-    std::byte* map_results_ = nullptr;
+    std::byte* map_results_ = nullptr;      // of the map at work, as its slabs below
     std::uint64_t job_ = 0;
     std::uint64_t slab_at_ = 0;
     std::uint64_t slab_left_ = 0;

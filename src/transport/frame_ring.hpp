@@ -67,6 +67,9 @@ class FrameWriter {
         indices_->head.store(head_, std::memory_order_release);
     }
 
+    /// Somebody else wrote what only this side writes. For looking at what a dead peer left.
+    bool damaged() const { return indices_ && indices_->head.load(std::memory_order_relaxed) != head_; }
+
   private:
     void put_prefix(std::uint64_t position, internal::FramePrefix prefix) {
         std::memcpy(memory_.data() + position, &prefix, sizeof prefix);
@@ -117,6 +120,8 @@ class FrameReader {
 
     /// The writer has written what no writer writes; nothing more can be read.
     bool broken() const { return broken_; }
+    /// Somebody else wrote what only this side writes. For looking at what a dead peer left.
+    bool damaged() const { return indices_ && indices_->tail.load(std::memory_order_relaxed) != tail_; }
 
   private:
     std::span<const std::byte> fail() {

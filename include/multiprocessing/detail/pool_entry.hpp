@@ -25,7 +25,7 @@
 namespace mp::detail {
 
 /// How far an element of a map is; one byte for each in shared memory. Written by the worker that has claimed the
-/// element (release, after the result), or by the caller once that worker is dead; read by the caller (acquire).
+/// element (release, after the result), or by the caller when that failed or died; read by the caller (acquire).
 enum class ElementState : std::uint8_t { open = 0, value = 1, failed = 2 };
 
 /// A stretch of a map, as the worker runs it. All pointers go into shared memory.
