@@ -11,7 +11,9 @@ namespace mp::os {
 base::Expected<Lifeline> make_lifeline() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return base::last_error();
-    return Lifeline{UniqueFd(ends[1]), UniqueFd(ends[0])};
+    Lifeline line{clear_of_streams(UniqueFd(ends[1])), clear_of_streams(UniqueFd(ends[0]))};
+    if (!line.owner || !line.bound) return base::error_of(EMFILE);
+    return line;
 }
 
 base::Expected<bool> bind_lifeline(int bound) {

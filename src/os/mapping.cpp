@@ -26,7 +26,7 @@ base::Expected<Mapping> Mapping::shared(int fd, std::size_t size, std::uint64_t 
 }
 
 base::Expected<UniqueFd> memory_file(const char* name, std::uint64_t size) {
-    UniqueFd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    UniqueFd file = clear_of_streams(UniqueFd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)));
     if (!file) return base::last_error();
     if (retry([&] { return ::ftruncate(file.get(), static_cast<off_t>(size)); }) != 0) return base::last_error();
     return file;

@@ -5,9 +5,9 @@
 namespace mp::os {
 
 base::Expected<UniqueFd> open_pidfd(pid_t pid) {
-    const long fd = ::syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0) return base::last_error();
-    return UniqueFd(static_cast<int>(fd));
+    UniqueFd fd = clear_of_streams(UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+    if (!fd) return base::last_error();
+    return fd;
 }
 
 base::Expected<void> signal_pidfd(int pidfd, int signal) {

@@ -12,7 +12,12 @@ namespace mp::os {
 base::Expected<std::pair<UniqueFd, UniqueFd>> socket_pair() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return base::last_error();
-    return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+    UniqueFd first(ends[0]);
+    UniqueFd second(ends[1]);
+    first = clear_of_streams(std::move(first));
+    second = clear_of_streams(std::move(second));
+    if (!first || !second) return base::error_of(EMFILE);
+    return std::pair(std::move(first), std::move(second));
 }
 
 namespace {
@@ -67,7 +72,8 @@ base::Expected<Received> receive_message(int socket, std::span<std::byte> buffer
         for (std::size_t i = 0; i < count; ++i) {
             int fd;
             std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
-            received.descriptors.emplace_back(fd);
+            received.descriptors.push_back(clear_of_streams(UniqueFd(fd)));
+            if (!received.descriptors.back()) return base::error_of(EMFILE);
         }
     }
     // Descriptors are cut off when this process has no room for more of them.

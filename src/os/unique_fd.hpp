@@ -28,10 +28,18 @@ class UniqueFd {
     }
 
     /// A new descriptor, close-on-exec, for the same open file; empty, with errno, when there is none left.
-    static UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+    static UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)); }
 
   private:
     int fd_ = -1;
 };
+
+/// `fd` itself, or the same open file under a number that is not a standard stream's: in a program that has closed one
+/// of those the next descriptor gets its number, and what the program then prints. Empty, with errno, when there is no
+/// descriptor left. The number may have been a stream's for a moment.
+inline UniqueFd clear_of_streams(UniqueFd fd) {
+    if (!fd || fd.get() > STDERR_FILENO) return fd;
+    return UniqueFd::duplicate(fd.get());
+}
 
 }  // namespace mp::os

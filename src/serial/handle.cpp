@@ -30,7 +30,7 @@ Handle::Handle(int fd_to_own) {
 }
 
 Handle Handle::duplicate(int fd) {
-    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (copy < 0) {
         throw SystemError({errno, std::system_category()}, "cannot duplicate descriptor " + std::to_string(fd));
     }
