@@ -71,6 +71,7 @@ base::Expected<pid_t> execute_copy(int socket) {
     environment.push_back(marker_entry(control));
 
     const auto program = os::self_executable();
+    if (!program.file && !os::UniqueFd::duplicate(socket)) return base::last_error();  // no descriptor left to look with
     if (!program.file) throw Error("cannot execute a copy of this program: " + program.reason);
 
     SpawnPlan plan;

@@ -57,7 +57,7 @@ std::string ending_of(pid_t pid) {
 }  // namespace
 
 Forkserver::Forkserver(os::UniqueFd control, pid_t pid, os::UniqueFd pidfd)
-    : control_(std::move(control)), pid_(pid), pidfd_(std::move(pidfd)) {}
+    : control_(std::move(control)), pid_(pid), user_(::geteuid()), group_(::getegid()), pidfd_(std::move(pidfd)) {}
 
 Forkserver::~Forkserver() = default;
 
@@ -126,7 +126,7 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
 std::shared_ptr<Forkserver> Forkserver::shared() {
     Shared& state = shared_state();
     std::lock_guard lock(state.mutex);
-    if (!state.server || !state.server->alive()) {
+    if (!state.server || !state.server->alive() || !state.server->has_callers_rights()) {
         state.server.reset();
         require_not_runaway_copy();
         state.server = execute();
@@ -146,6 +146,8 @@ void Forkserver::shut_down_shared() {
     if (server->pidfd_) static_cast<void>(os::wait_readable(server->pidfd_.get(), base::Deadline::never()));
 }
 
+bool Forkserver::has_callers_rights() const { return user_ == ::geteuid() && group_ == ::getegid(); }
+
 bool Forkserver::alive() const {
     pollfd entry{control_.get(), 0, 0};
     if (entry.fd < 0) return false;
@@ -161,13 +163,19 @@ base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, 
     std::size_t sent = 0;
     // The fixed descriptors come first and must travel with the request; what overflows are handles at the end.
     std::span<const int> overflow = descriptors.size() > batch ? descriptors.subspan(batch) : std::span<const int>();
+    // For example ETOOMANYREFS: the kernel limits how many descriptors are on their way.
+    const auto give_up = [&](std::error_code error) {
+        const wire::Kind forget = wire::Kind::forget;
+        if (sent > 0) static_cast<void>(send_packet(control_.get(), &forget, sizeof forget));
+        return error;
+    };
     for (; sent < overflow.size(); sent += batch) {
         const auto part = overflow.subspan(sent, std::min(batch, overflow.size() - sent));
         if (auto done = os::send_message(control_.get(), std::as_bytes(std::span(&more, 1)), part); !done)
-            return done.error();
+            return give_up(done.error());
     }
     if (auto done = os::send_message(control_.get(), packet, descriptors.first(std::min(batch, descriptors.size()))); !done)
-        return done.error();
+        return give_up(done.error());
     wire::Spawned reply;
     auto received = os::receive_message(control_.get(), std::as_writable_bytes(std::span(&reply, 1)));
     if (!received) return received.error();

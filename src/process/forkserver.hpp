@@ -36,6 +36,8 @@ class Forkserver {
 
     pid_t pid() const { return pid_; }
     bool alive() const;
+    /// False when the owner has changed its user or group since: processes from here would have the rights of before.
+    bool has_callers_rights() const;
 
     /// Sends one request and waits for the answer. EPIPE or ECONNRESET when the server is gone.
     base::Expected<SpawnReply> spawn(std::span<const std::byte> packet, std::span<const int> descriptors);
@@ -45,6 +47,8 @@ class Forkserver {
     std::mutex mutex_;           // one request at a time
     os::ForkPrivateFd control_;
     pid_t pid_;
+    const uid_t user_;
+    const gid_t group_;
     os::UniqueFd pidfd_;
 };
 

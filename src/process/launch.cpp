@@ -27,12 +27,14 @@ class Launch {
         int status[2];
         check(::pipe2(status, O_CLOEXEC) == 0, "pipe");
         Child::Parts parts;
-        parts.status.reset(status[0]);
-        const os::UniqueFd status_end(status[1]);
+        os::UniqueFd status_end(status[1]);
+        parts.status = os::clear_of_streams(os::UniqueFd(status[0]));
+        status_end = os::clear_of_streams(std::move(status_end));
+        check(parts.status && status_end, "pipe");
         auto lifeline = value(os::make_lifeline(), "pipe");
         const auto report = value(os::memory_file("multiprocessing report", sizeof(ReportPage)), "memory for its report");
         parts.report = value(os::Mapping::shared(report.get(), sizeof(ReportPage)), "mapping its report");
-        const os::UniqueFd directory(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+        const auto directory = os::clear_of_streams(os::UniqueFd(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)));
         check(bool(directory), "open working directory");
 
         std::vector<int> fds{status_end.get(), lifeline.bound.get(), report.get(), directory.get()};
@@ -45,6 +47,7 @@ class Launch {
         pass_stream(STDOUT_FILENO, wire::Spawn::has_output);
         pass_stream(STDERR_FILENO, wire::Spawn::has_error);
         if (spec_.method == StartMethod::spawn) request.flags |= wire::Spawn::execute;
+        if (spec_.method == StartMethod::fork && !spec_.snapshot) request.flags |= wire::Spawn::only;
 
         serial::Writer boot;
         encode_boot(boot, describe());

@@ -204,7 +204,7 @@ void Process::start() {
     auto& state = *state_;
     if (state.owner != ::getpid())
         throw Error("process \"" + state.name + "\" was made by another process: cannot start it here");
-    std::lock_guard lock(state.mutex);
+    std::unique_lock lock(state.mutex);
     if (state.closed) throw Error("process \"" + state.name + "\" is closed: cannot start it");
     if (state.child) throw Error("process \"" + state.name + "\" was started already: a process runs only once");
 
@@ -234,6 +234,7 @@ void Process::start() {
     state.child = process::launch(spec);
     // Like Python: what the child was given is not kept alive here.
     if (!derived) target_.reset();
+    lock.unlock();
 
     auto& all = detail::started();
     std::lock_guard all_lock(all.mutex);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -14,6 +13,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -113,8 +114,8 @@ std::optional<Order> take_order(const Packet& packet, std::vector<os::UniqueFd> 
 
 class Server {
   public:
-    Server(os::UniqueFd control, pid_t owner, bool is_snapshot)
-        : control_(std::move(control)), is_snapshot_(is_snapshot) {
+    Server(os::UniqueFd control, pid_t owner, bool is_snapshot, bool must_execute)
+        : control_(std::move(control)), is_snapshot_(is_snapshot), must_execute_(must_execute) {
         // It must survive whatever ends its owner - Ctrl-C, a hang-up, a signal to the whole group - to clean up.
         sigset_t all;
         ::sigfillset(&all);
@@ -128,10 +129,10 @@ class Server {
         sigset_t child;
         ::sigemptyset(&child);
         ::sigaddset(&child, SIGCHLD);
-        child_signals_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+        child_signals_ = os::clear_of_streams(os::UniqueFd(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK)));
         if (auto pidfd = os::open_pidfd(owner)) owner_ = std::move(*pidfd);
-        // Threads that static initialisers started make a fork unsafe: then each process is a copy executed anew.
-        must_execute_ = !is_snapshot && !sanitized && !os::other_threads().empty();
+        // The streams may be pipes whose readers wait for their end. Each process gets those of its caller at its start.
+        if (!is_snapshot) let_go_of_streams();
     }
 
     void run() {
@@ -143,7 +144,8 @@ class Server {
             if (watched[1].revents) {
                 signalfd_siginfo info;
                 while (::read(child_signals_.get(), &info, sizeof info) > 0) {}
-                reap(WNOHANG);
+                const bool some_left = reap(WNOHANG);
+                if (served_its_only_order_ && !some_left) return;
             }
             if (watched[2].revents) break;
             if (watched[0].revents && !handle_request()) break;
@@ -152,18 +154,6 @@ class Server {
     }
 
   private:
-#if defined(__SANITIZE_THREAD__)
-    static constexpr bool sanitized = true;  // its runtime has a thread of its own
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    static constexpr bool sanitized = true;
-#else
-    static constexpr bool sanitized = false;
-#endif
-#else
-    static constexpr bool sanitized = false;
-#endif
-
     struct Started {
         os::UniqueFd status;
         os::UniqueFd order;  // method spawn: the socket that its order waits in
@@ -173,9 +163,12 @@ class Server {
         auto packet = std::make_unique<Packet>();
         auto received = os::receive_message(control_.get(), packet->bytes);
         if (!received) {
-            // Out of descriptors: the request is lost, the owner is told.
-            if (received.error().value() == EMFILE) return answer_failure(EMFILE);
-            return false;
+            // Out of descriptors: the request is lost, and the owner is told when it has sent all of it.
+            if (received.error().value() != EMFILE) return false;
+            packet->size = sizeof(wire::Kind);
+            if (packet->kind() == wire::Kind::spawn) return answer_failure(EMFILE);
+            handles_lost_ = true;
+            return true;
         }
         if (received->size == 0) return false;
         packet->size = received->size;
@@ -184,7 +177,11 @@ class Server {
             case wire::Kind::handles:
                 for (auto& fd : packet->descriptors) pending_handles_.push_back(std::move(fd));
                 return true;
-            case wire::Kind::spawn: return start(std::move(packet));
+            case wire::Kind::forget:
+                pending_handles_.clear();
+                handles_lost_ = false;
+                return true;
+            case wire::Kind::spawn: return handles_lost_ ? answer_failure(EMFILE) : start(std::move(packet));
             case wire::Kind::signal: {
                 wire::Signal request;
                 if (packet->read(request) && started_.count(request.pid)) ::kill(request.pid, request.signal);
@@ -196,6 +193,7 @@ class Server {
 
     bool answer_failure(int error) {
         pending_handles_.clear();
+        handles_lost_ = false;
         return bool(send(control_.get(), wire::Spawned{.error = error}));
     }
 
@@ -222,13 +220,44 @@ class Server {
             }
         }
         entry.status = std::move(order->status);
+        const bool only = (order->spawn.flags & wire::Spawn::only) != 0;
+        order.reset();
         started_.emplace(pid, std::move(entry));
         // Not reaped yet, so the number still means this process.
         auto pidfd = os::open_pidfd(pid);
         const wire::Spawned reply{.pid = pid};
-        if (!pidfd) return bool(send(control_.get(), reply));
-        const int fd = pidfd->get();
-        return bool(send(control_.get(), reply, std::span(&fd, 1)));
+        std::vector<int> descriptors;
+        if (pidfd) descriptors.push_back(pidfd->get());
+        const bool sent = bool(send(control_.get(), reply, descriptors));
+        if (only) {
+            pidfd = os::UniqueFd();
+            let_go_of_the_owners();
+            served_its_only_order_ = true;
+        }
+        return sent;
+    }
+
+    static void let_go_of_streams() {
+        std::cout.flush();
+        std::fflush(nullptr);
+        const os::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+        if (!null) return;
+        for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), stream);
+    }
+
+    // Of a snapshot that has had its child: what it inherited would keep pipes and sockets open that the owner and the
+    // child have closed.
+    void let_go_of_the_owners() {
+        std::set<unsigned> own;
+        for (const auto* fd : {&control_, &owner_, &child_signals_})
+            if (*fd) own.insert(static_cast<unsigned>(fd->get()));
+        for (const auto& [pid, entry] : started_) own.insert(static_cast<unsigned>(entry.status.get()));
+        unsigned from = 0;
+        for (const unsigned fd : own) {
+            if (fd > from) ::close_range(from, fd - 1, 0);
+            from = fd + 1;
+        }
+        ::close_range(from, ~0U, 0);
     }
 
     // Method spawn: a copy of the program gets the same order through a socket of its own.
@@ -294,8 +323,9 @@ class Server {
         status.user_us = usage.ru_utime.tv_sec * 1'000'000 + usage.ru_utime.tv_usec;
         status.system_us = usage.ru_stime.tv_sec * 1'000'000 + usage.ru_stime.tv_usec;
         status.max_rss = usage.ru_maxrss * 1024;
+        const std::array both{status, status};
         // SIGPIPE is blocked; a status that nobody wants any more is lost without harm.
-        static_cast<void>(!::write(pipe, &status, sizeof status));
+        static_cast<void>(!::write(pipe, both.data(), sizeof both));
     }
 
     // Kills and reaps until nothing is left. A process that dies here leaves its children to this subreaper, so each
@@ -310,8 +340,10 @@ class Server {
     os::UniqueFd owner_;
     os::UniqueFd child_signals_;
     bool is_snapshot_;
-    bool must_execute_ = false;
+    bool must_execute_;
+    bool served_its_only_order_ = false;
     std::vector<os::UniqueFd> pending_handles_;
+    bool handles_lost_ = false;
     std::unordered_map<pid_t, Started> started_;
 };
 
@@ -338,8 +370,8 @@ class Server {
 
 }  // namespace
 
-void serve(os::UniqueFd control, pid_t owner, bool is_snapshot) {
-    Server(std::move(control), owner, is_snapshot).run();
+void serve(os::UniqueFd control, pid_t owner, bool is_snapshot, bool unsafe_to_fork) {
+    Server(std::move(control), owner, is_snapshot, unsafe_to_fork).run();
     // Not exit(): the handlers and objects of this copy belong to the processes that were forked from it.
     std::_Exit(0);
 }
@@ -357,6 +389,8 @@ int run_marked_copy(Marker marker, int, char**) {
 
     wire::Serve request;
     if (!packet->read(request)) return 255;
+    // Threads of static initialisers do not follow into the server, but the locks they hold do.
+    const bool unsafe_to_fork = !os::thread_sanitizer && !os::other_threads().empty();
     // The server detaches itself from the owner, whose own waits for children must never see it.
     const pid_t detached = ::fork();
     if (detached < 0) return 255;
@@ -364,7 +398,7 @@ int run_marked_copy(Marker marker, int, char**) {
     packet.reset();
     const wire::Ready ready{.server = ::getpid()};
     if (!send(control.get(), ready)) std::_Exit(0);
-    serve(std::move(control), request.owner, false);
+    serve(std::move(control), request.owner, false, unsafe_to_fork);
 }
 
 }  // namespace mp::process

@@ -13,6 +13,7 @@ enum class Kind : std::uint32_t {
     serve,     // owner -> copy: be a fork server                        answered by `ready`
     run,       // server -> copy: be this one process (method spawn)      Spawn, as below; no answer
     handles,   // owner -> server: descriptors of the next `spawn` that one packet cannot hold
+    forget,    // owner -> server: those descriptors will not be used
     spawn,     // owner -> server: start a process                        answered by `spawned`
     signal,    // owner -> server: signal one of its children (where there is no pidfd)
     ready,
@@ -31,7 +32,13 @@ struct Ready {
 
 /// Followed by `boot_size` bytes of an encoded Boot, unless these are in a memory file.
 struct Spawn {
-    enum Flags : std::uint32_t { boot_in_file = 1, has_output = 2, has_error = 4, execute = 8 };
+    enum Flags : std::uint32_t {
+        boot_in_file = 1,
+        has_output = 2,
+        has_error = 4,
+        execute = 8,  // method spawn
+        only = 16,    // no other will follow: the server lets go of everything else, and ends after this process
+    };
     Kind kind = Kind::spawn;
     std::uint32_t flags = 0;
     std::uint64_t boot_size = 0;
@@ -52,7 +59,8 @@ struct Spawned {
     std::int32_t error = 0;             // errno
 };
 
-/// What the server writes into the status pipe of a process that has ended.
+/// What the server writes into the status pipe of a process that has ended: twice, in one write, so that the pipe stays
+/// readable - the owner's sentinel - when the owner has read it.
 struct Status {
     std::int32_t code = 0;              // CLD_EXITED, CLD_KILLED or CLD_DUMPED
     std::int32_t status = 0;            // exit code or signal
