@@ -8,10 +8,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <iosfwd>
+#include <utility>
 
 #include <multiprocessing/detail/shared_block.hpp>
 #include <multiprocessing/detail/wait_limit.hpp>
+#include <multiprocessing/errors.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/serialize.hpp>
 
@@ -86,6 +90,255 @@ MP_EXPORT std::ostream& operator<<(std::ostream& out, const Lock& lock);
 /// As for Lock, with the depth: `RLock(owner=this process, depth=2)`.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, const RLock& lock);
 
+/// Counts permits: acquire takes one and waits while there are none, release adds some - by whoever likes, also beyond
+/// the initial number. A permit belongs to nobody: one that a killed process had taken stays taken (BoundedSemaphore
+/// gives it back).
+class MP_EXPORT Semaphore {
+  public:
+    explicit Semaphore(std::size_t permits = 1);
+
+    void acquire() { (void)take(detail::forever); }
+    [[nodiscard]] bool try_acquire() { return take(detail::not_at_all); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_acquire_for(std::chrono::duration<Rep, Period> limit) {
+        return take(detail::wait_limit(limit));
+    }
+    void release(std::size_t permits = 1);
+    /// Permits that are left; out of date as soon as it is returned.
+    std::size_t value() const noexcept;
+
+    // The same as a Lockable, for std::scoped_lock and std::unique_lock.
+    void lock() { acquire(); }
+    [[nodiscard]] bool try_lock() { return try_acquire(); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> limit) {
+        return try_acquire_for(limit);
+    }
+    template <class Clock, class Duration>
+    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> limit) {
+        return take(detail::wait_limit(limit));
+    }
+    void unlock() { release(); }
+
+    /// \cond internal
+    explicit Semaphore(const serial::Handle& handle);
+    const detail::SharedBlock& internal_block() const noexcept { return block_; }
+    /// \endcond
+
+  private:
+    bool take(detail::WaitLimit limit);
+
+    detail::SharedBlock block_;
+};
+
+/// A Semaphore for a resource of which there are so many: never more permits than at first (releasing more throws
+/// SystemError, EPERM), and what a process holds that is killed goes back to the others, within about 100 ms.
+class MP_EXPORT BoundedSemaphore {
+  public:
+    explicit BoundedSemaphore(std::size_t permits = 1);
+
+    void acquire() { (void)take(detail::forever); }
+    [[nodiscard]] bool try_acquire() { return take(detail::not_at_all); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_acquire_for(std::chrono::duration<Rep, Period> limit) {
+        return take(detail::wait_limit(limit));
+    }
+    /// Gives back a permit of this process, or, when it has none, of another one that lives.
+    void release();
+    std::size_t value() const noexcept;
+    /// Whether a permit was ever taken back from a killed process.
+    bool recovered() const noexcept;
+
+    void lock() { acquire(); }
+    [[nodiscard]] bool try_lock() { return try_acquire(); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> limit) {
+        return try_acquire_for(limit);
+    }
+    template <class Clock, class Duration>
+    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> limit) {
+        return take(detail::wait_limit(limit));
+    }
+    void unlock() { release(); }
+
+    /// \cond internal
+    explicit BoundedSemaphore(const serial::Handle& handle);
+    const detail::SharedBlock& internal_block() const noexcept { return block_; }
+    /// \endcond
+
+  private:
+    bool take(detail::WaitLimit limit);
+
+    detail::SharedBlock block_;
+};
+
+/// Waits for something that others bring about under a lock, and is told by them. Its waiters are woken in the order
+/// of their arrival, none for nothing; notify wakes only who waits at that moment, and a killed waiter neither blocks it
+/// nor uses up a notification.
+///
+/// The lock may be any Lockable that all sides share (a Lock, std::unique_lock of one); a Condition is also a lock of
+/// its own (recursive), for which wait needs no argument.
+class MP_EXPORT Condition {
+  public:
+    Condition();
+
+    /// Unlocks, waits to be notified, locks again.
+    template <class L>
+    void wait(L& lock) {
+        (void)wait_within(lock, detail::forever);
+    }
+    /// False when it was not notified in time.
+    template <class L, class Rep, class Period>
+    bool wait_for(L& lock, std::chrono::duration<Rep, Period> limit) {
+        return wait_within(lock, detail::wait_limit(limit));
+    }
+    /// Waits until `ready()`, which is called with the lock held.
+    template <class L, class Ready>
+    void wait(L& lock, Ready ready) {
+        while (!ready()) wait(lock);
+    }
+    /// The last ready().
+    template <class L, class Rep, class Period, class Ready>
+    bool wait_for(L& lock, std::chrono::duration<Rep, Period> limit, Ready ready) {
+        const auto wait = detail::wait_limit(limit);
+        const auto start = std::chrono::steady_clock::now();
+        while (!ready()) {
+            const auto spent = std::chrono::steady_clock::now() - start;
+            if (wait != detail::forever && spent >= wait) return ready();
+            (void)wait_within(lock, wait == detail::forever ? wait : wait - spent);
+        }
+        return true;
+    }
+
+    void notify_one(std::size_t count = 1);
+    void notify_all();
+
+    // Its own lock.
+    void lock() { own_.lock(); }
+    [[nodiscard]] bool try_lock() { return own_.try_lock(); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> limit) {
+        return own_.try_lock_for(limit);
+    }
+    void unlock() { own_.unlock(); }
+    void wait() { wait(own_); }
+    template <class Rep, class Period>
+    bool wait_for(std::chrono::duration<Rep, Period> limit) {
+        return wait_for(own_, limit);
+    }
+
+    /// \cond internal
+    Condition(const serial::Handle& waiters, const serial::Handle& lock);
+    const detail::SharedBlock& internal_block() const noexcept { return block_; }
+    const RLock& internal_lock() const noexcept { return own_; }
+    /// \endcond
+
+  private:
+    /// Locks again whatever happens.
+    template <class L>
+    struct Relock {
+        explicit Relock(L& l) : lock(l) { lock.unlock(); }
+        ~Relock() { lock.lock(); }
+        L& lock;
+    };
+
+    template <class L>
+    bool wait_within(L& lock, detail::WaitLimit limit) {
+        const std::uint32_t place = enroll();
+        const Relock<L> relock(lock);
+        return await(place, limit);
+    }
+    std::uint32_t enroll();
+    bool await(std::uint32_t place, detail::WaitLimit limit);
+
+    detail::SharedBlock block_;
+    RLock own_;
+};
+
+/// A flag to wait for.
+class MP_EXPORT Event {
+  public:
+    Event();
+
+    /// Sets the flag and lets all waiters go on, also when it is cleared again at once.
+    void set();
+    void clear();
+    bool is_set() const noexcept;
+    void wait() { (void)await(detail::forever); }
+    /// Whether the flag was set in time.
+    template <class Rep, class Period>
+    bool wait_for(std::chrono::duration<Rep, Period> limit) {
+        return await(detail::wait_limit(limit));
+    }
+
+    /// \cond internal
+    explicit Event(const serial::Handle& handle);
+    const detail::SharedBlock& internal_block() const noexcept { return block_; }
+    /// \endcond
+
+  private:
+    bool await(detail::WaitLimit limit);
+
+    detail::SharedBlock block_;
+};
+
+/// `Event(set)`, `Event(unset)`.
+MP_EXPORT std::ostream& operator<<(std::ostream& out, const Event& event);
+
+/// A Barrier that cannot be passed: aborted, reset while waiting, out of time, or a party was killed at it.
+class MP_EXPORT BrokenBarrier : public Error {
+  public:
+    using Error::Error;
+    BrokenBarrier(const BrokenBarrier&) = default;
+    BrokenBarrier& operator=(const BrokenBarrier&) = default;
+    ~BrokenBarrier() override;
+};
+
+/// Where a fixed number of parties wait for each other, round after round.
+///
+/// A party that is killed while it waits, or while it runs the action, breaks the barrier for the others, within about
+/// 100 ms. One that is killed elsewhere just never arrives: set a limit to the wait if that may happen.
+class MP_EXPORT Barrier {
+  public:
+    /// `action` is run once a round, by the last party to arrive, before any goes on; when it throws, the barrier is
+    /// broken. It belongs to this object and its copies in this process and to forks; a Barrier that arrives in a
+    /// message has none. `limit`: for every wait() without one.
+    explicit Barrier(std::size_t parties, std::function<void()> action = {}) : Barrier(parties, std::move(action), detail::forever) {}
+    template <class Rep, class Period>
+    Barrier(std::size_t parties, std::function<void()> action, std::chrono::duration<Rep, Period> limit)
+        : Barrier(parties, std::move(action), detail::wait_limit(limit)) {}
+
+    /// Waits for all; the order of arrival in this round, from 0. Throws BrokenBarrier.
+    std::size_t wait() { return arrive(limit_); }
+    /// Breaks the barrier, and throws, when not all arrive in time.
+    template <class Rep, class Period>
+    std::size_t wait_for(std::chrono::duration<Rep, Period> limit) {
+        return arrive(detail::wait_limit(limit));
+    }
+    /// Breaks it for all who wait and who come, until reset().
+    void abort();
+    /// Makes it as new; who waits gets BrokenBarrier.
+    void reset();
+
+    std::size_t parties() const noexcept;
+    /// How many wait now.
+    std::size_t waiting() const;
+    bool broken() const noexcept;
+
+    /// \cond internal
+    explicit Barrier(const serial::Handle& handle);
+    const detail::SharedBlock& internal_block() const noexcept { return block_; }
+    /// \endcond
+
+  private:
+    Barrier(std::size_t parties, std::function<void()> action, detail::WaitLimit limit);
+    std::size_t arrive(detail::WaitLimit limit);
+
+    detail::SharedBlock block_;
+    std::function<void()> action_;
+    detail::WaitLimit limit_ = detail::forever;
+};
+
 /// \cond internal
 namespace detail {
 
@@ -102,6 +355,25 @@ template <>
 struct serial::codec<Lock> : mp::detail::BlockCodec<Lock> {};
 template <>
 struct serial::codec<RLock> : mp::detail::BlockCodec<RLock> {};
+template <>
+struct serial::codec<Semaphore> : mp::detail::BlockCodec<Semaphore> {};
+template <>
+struct serial::codec<BoundedSemaphore> : mp::detail::BlockCodec<BoundedSemaphore> {};
+template <>
+struct serial::codec<Event> : mp::detail::BlockCodec<Event> {};
+template <>
+struct serial::codec<Barrier> : mp::detail::BlockCodec<Barrier> {};
+template <>
+struct serial::codec<Condition> {
+    static void encode(Writer& writer, const Condition& condition) {
+        writer.attach(condition.internal_block().handle());
+        writer.attach(condition.internal_lock().internal_block().handle());
+    }
+    static Condition decode(Reader& reader) {
+        const auto waiters = reader.take_handle();
+        return Condition(waiters, reader.take_handle());
+    }
+};
 /// \endcond
 
 }  // namespace mp

@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#include <cstdlib>
+#include <atomic>
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 namespace mp::test {
 
 namespace detail {
-inline int steps_left = 0;
+inline std::atomic<int> steps_left = 0;
 inline void die_when_done() {
     if (--steps_left == 0) ::raise(SIGKILL);
 }
