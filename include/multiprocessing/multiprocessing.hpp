@@ -2,6 +2,7 @@
 /// Everything: processes, pools and what they share.
 #pragma once
 
+#include <multiprocessing/connection.hpp>
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/cpu_count.hpp>
 #include <multiprocessing/errors.hpp>
@@ -12,6 +13,11 @@
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
+#include <multiprocessing/queues.hpp>
 #include <multiprocessing/range.hpp>
+#include <multiprocessing/register_exception.hpp>
 #include <multiprocessing/serialize.hpp>
+#include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/stack.hpp>
+#include <multiprocessing/synchronize.hpp>
+#include <multiprocessing/version.hpp>

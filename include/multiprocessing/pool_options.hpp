@@ -36,8 +36,9 @@ class Initializer {
         using Function = std::decay_t<F>;
         check_callable<Function>();
         entry_ = &detail::entry_record<detail::PoolEntry, &detail::run_task<Function>, Function>;
+        const Function held(std::forward<F>(function));
         auto state = std::make_shared<serial::Writer>();
-        detail::encode_callable(*state, function);
+        detail::encode_callable(*state, held);
         state_ = std::move(state);
     }
 

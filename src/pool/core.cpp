@@ -94,7 +94,7 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
     callable->state.assign(writer.bytes().begin(), writer.bytes().end());
     callable->handles.assign(writer.handles().begin(), writer.handles().end());
     callable->code = spec.code;
-    callable->type_name = spec.type_name;
+    callable->type = spec.type;
     if (next_callable_ >= most) {
         // Closures with ever new values: the workers start their tables anew.
         next_callable_ = 0;

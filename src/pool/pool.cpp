@@ -56,7 +56,7 @@ std::string name_of(const void* code) {
 const std::string& Callable::name() const {
     if (name_.empty()) {
         if (code) name_ = name_of(code);
-        if (name_.empty()) name_ = os::demangle(type_name);
+        if (name_.empty()) name_ = os::type_name(*type);
     }
     return name_;
 }

@@ -25,7 +25,7 @@ class Callable {
     std::uint32_t number = 0;
     std::uint64_t generation = 0;  // numbers are valid in one generation of a worker's table
     const void* code = nullptr;         // of a plain function
-    const char* type_name = nullptr;
+    const std::type_info* type = nullptr;
     bool shared = false;                // by calls to come: known by its key
 
     /// What users know it by, for messages: `parse`, `main::{lambda(int)#1}`.

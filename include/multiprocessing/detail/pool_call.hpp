@@ -37,7 +37,7 @@ struct CallableSpec {
     std::span<const std::byte> key{};  ///< its state as bytes, when these say all about it
     bool keyed = false;
     const void* code = nullptr;        ///< of a plain function, for its name
-    const char* type_name = nullptr;   ///< as typeid says it
+    const std::type_info* type = nullptr;
 };
 
 template <class F>
@@ -56,7 +56,7 @@ CallableSpec describe_callable(const EntryRecord& entry, const F& function) {
         spec.keyed = true;
     }
     if constexpr (std::is_pointer_v<F>) spec.code = reinterpret_cast<const void*>(function);
-    spec.type_name = typeid(F).name();
+    spec.type = &typeid(F);
     return spec;
 }
 
