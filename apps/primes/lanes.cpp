@@ -33,6 +33,13 @@ class Lanes {
         for (std::size_t i = 0; i < lanes_.size(); ++i) start(i);
     }
 
+    Lanes(const Lanes&) = delete;
+    /// When something was thrown, nobody waits for what the processes would still find.
+    ~Lanes() {
+        for (Lane& lane : lanes_)
+            if (lane.process) lane.process->kill();
+    }
+
     bool complete() const {
         return std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.complete; });
     }
@@ -77,7 +84,7 @@ class Lanes {
     void finish() {
         for (Lane& lane : lanes_) {
             lane.process->join();
-            lane.process->close();
+            lane.process.reset();
         }
     }
 
@@ -96,9 +103,16 @@ class Lanes {
   private:
     void start(std::size_t i) {
         Lane& lane = lanes_[i];
-        lane.process.emplace(ways_.make(i, Block{lane.next, lane.whole.last, 0}));
-        lane.process->start();
-        result_.worker(*lane.process->pid()).range = Block{lane.next, lane.whole.last, 0};
+        const Block rest{lane.next, lane.whole.last, 0};
+        while (true) try {
+                auto process = ways_.make(i, rest);
+                process.start();
+                lane.process = std::move(process);
+                result_.worker(lane.process->pid().value()).range = rest;
+                return;
+            } catch (const mp::Error&) {  // among other things: killed before it had begun
+                if (++lane.deaths > most_deaths) throw;
+            }
     }
 
     Result& result_;

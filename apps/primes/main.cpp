@@ -3,11 +3,13 @@
 #include <unistd.h>
 #include <multiprocessing/cpu_count.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <variant>
 #include <vector>
 
@@ -26,8 +28,8 @@ namespace {
 constexpr int interrupted = 130;  // as shells report a death by SIGINT
 
 void print(const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+        throw std::system_error(errno, std::system_category(), "cannot write to standard output");
 }
 
 unsigned columns_of_stdout() {

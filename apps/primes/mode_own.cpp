@@ -43,6 +43,11 @@ constexpr int most_deaths = 20;   // without a single block in between
 class Place {
   public:
     explicit Place(Method method) : method_(method) { start(); }
+    Place(Place&&) = default;
+    /// A worker that is left over, since something was thrown, waits for a block that never comes.
+    ~Place() {
+        if (worker_) give_up();
+    }
 
     bool idle() const { return sent_.empty(); }
     bool wants_more() const { return sent_.size() < ahead; }
@@ -83,7 +88,10 @@ class Place {
         result.events.push_back(fmt::format("worker with pid {} was lost (exit code {}); another has taken its place",
                                             pid(), worker_->exitcode().value_or(0)));
         start();
-        for (const Block& block : sent_) pipe_->send(block);
+        try {
+            for (const Block& block : sent_) pipe_->send(block);
+        } catch (const mp::Closed&) {  // dead already; the next look revives it again
+        }
     }
 
     int kill() {
@@ -98,21 +106,27 @@ class Place {
         } catch (const mp::Closed&) {
         }
         worker_->join();
-        worker_->close();
+        worker_.reset();
     }
 
     void give_up() {
         worker_->kill();
         worker_->join();
-        worker_->close();
+        worker_.reset();
     }
 
   private:
     void start() {
-        auto [ours, theirs] = mp::Pipe<Task, Counted>();
-        worker_ = std::make_unique<OwnWorker>(method_, std::move(theirs));
-        worker_->start();
-        pipe_.emplace(std::move(ours));
+        while (true) try {
+                auto [ours, theirs] = mp::Pipe<Task, Counted>();
+                auto worker = std::make_unique<OwnWorker>(method_, std::move(theirs));
+                worker->start();
+                worker_ = std::move(worker);
+                pipe_.emplace(std::move(ours));
+                return;
+            } catch (const mp::Error&) {  // among other things: killed before it had begun
+                if (++deaths_ > most_deaths) throw;
+            }
     }
 
     Method method_;

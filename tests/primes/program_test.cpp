@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <sstream>
 #include <thread>
 
@@ -113,6 +114,12 @@ TEST(PrimesProgram, ComparesAllModes) {
     for (const char* mode : {"serial", "process", "shared", "pool", "own"}) EXPECT_THAT(table, HasSubstr(mode));
 }
 
+TEST(PrimesProgram, SaysSoWhenItsResultCannotBeWritten) {
+    const ProgramResult result = run_program({"sh", "-c", PRIMES_PROGRAM " 100 > /dev/full"});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(result.err, "primes: cannot write to standard output: No space left on device\n");
+}
+
 TEST(PrimesProgram, RefusesBadInputWithOneSentenceAndCodeTwo) {
     for (const char* arguments : {"", "abc", "9 5", "2^64", "-5", "5 --workers 0", "5 --bogus", "5 --mode x",
                                   "5 --frequency 2 --svg /nonexistent/x.svg"}) {
@@ -149,12 +156,14 @@ TEST_P(PrimesInMode, CountRightWhateverWorkerIsKilledFromOutside) {
     const MarkedProcesses family;
     RunningProgram program(command(std::string("1 80000 --workers 2 --quiet --mode ") + GetParam()),
                            {.environment = {family.variable()}});
+    std::mt19937 random(7);
     int kills = 0;
     EXPECT_TRUE(comes_true([&] {
         const auto workers = family.workers();
-        if (workers.size() >= 2 && ::kill(workers[kills % 2], SIGKILL) == 0) ++kills;
-        return kills == 3;
+        if (workers.size() >= 2 && ::kill(workers[random() % workers.size()], SIGKILL) == 0) ++kills;
+        return kills == 12 || family.all().empty();
     }));
+    EXPECT_GE(kills, 3);
     const ProgramResult result = program.finish();
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(result.out, "7837\n");
