@@ -99,7 +99,7 @@ std::string without_signature(std::string text) {
 
 bool is_internal_function(const std::string& name) {
     if (starts_with_any(name, {"mp::detail::", "mp::base::", "mp::os::", "mp::serial::", "mp::shm::", "mp::transport::",
-                               "mp::process::", "mp::channel::", "mp::pool::", "std::__invoke", "std::invoke<",
+                               "mp::process::", "mp::Process::", "mp::channel::", "mp::pool::", "std::__invoke", "std::invoke<",
                                "std::__apply_impl", "std::apply<"}))
         return true;
     for (const std::string_view own : {"__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main", "_start",

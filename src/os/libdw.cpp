@@ -30,6 +30,7 @@ std::optional<Api> load() {
         find(library, "dwarf_lineno", api.lineno) &&
         find(library, "dwarf_getscopes", api.getscopes) && find(library, "dwarf_getscopes_die", api.getscopes_die) &&
         find(library, "dwarf_tag", api.tag) && find(library, "dwarf_attr_integrate", api.attr_integrate) &&
+        find(library, "dwarf_attr", api.attr) && find(library, "dwarf_formref_die", api.formref_die) &&
         find(library, "dwarf_formstring", api.formstring) && find(library, "dwarf_formudata", api.formudata) &&
         find(library, "dwarf_diename", api.diename) && find(library, "dwarf_getsrcfiles", api.getsrcfiles) &&
         find(library, "dwarf_filesrc", api.filesrc);

@@ -34,7 +34,8 @@ struct Callbacks {
     char** debuginfo_path;
 };
 
-constexpr int tag_inlined_subroutine = 0x1d, tag_subprogram = 0x2e;
+constexpr int tag_class = 0x02, tag_structure = 0x13, tag_inlined_subroutine = 0x1d, tag_subprogram = 0x2e, tag_namespace = 0x39;
+constexpr unsigned at_abstract_origin = 0x31, at_specification = 0x47;
 constexpr unsigned at_call_file = 0x58, at_call_line = 0x59, at_linkage_name = 0x6e, at_mips_linkage_name = 0x2007;
 
 struct Api {
@@ -55,6 +56,8 @@ struct Api {
     int (*getscopes_die)(Die*, Die**);
     int (*tag)(Die*);
     Attribute* (*attr_integrate)(Die*, unsigned, Attribute*);
+    Attribute* (*attr)(Die*, unsigned, Attribute*);
+    Die* (*formref_die)(Attribute*, Die*);
     const char* (*formstring)(Attribute*);
     int (*formudata)(Attribute*, std::uint64_t*);
     const char* (*diename)(Die*);

@@ -180,15 +180,36 @@ class DebugInfo {
         return {};
     }
 
-    /// `symbol`: what the symbol table says of the address. Only it qualifies functions without external linkage.
+    /// `mp::os::(anonymous namespace)::name` for a function without external linkage: only its scopes qualify it.
+    std::string qualified_name_of(dw::Die scope) const {
+        // An inlined or separately defined function stands where it is declared.
+        for (const unsigned code : {dw::at_abstract_origin, dw::at_specification}) {
+            dw::Attribute attribute;
+            dw::Die declared;
+            if (api_.attr(&scope, code, &attribute) && api_.formref_die(&attribute, &declared)) scope = declared;
+        }
+        const char* own = api_.diename(&scope);
+        if (!own) return {};
+        std::string name = own;
+        dw::Die* list = nullptr;
+        const int count = api_.getscopes_die(&scope, &list);
+        for (dw::Die& outer : take(list, count)) {
+            const int tag = api_.tag(&outer);
+            if (tag != dw::tag_namespace && tag != dw::tag_class && tag != dw::tag_structure) continue;
+            const char* part = api_.diename(&outer);
+            name = std::string(part ? part : "(anonymous namespace)") + "::" + name;
+        }
+        return name;
+    }
+
+    /// `symbol`: what the symbol table says of the address. Where there is one it knows template arguments as well.
     std::string name_of(dw::Die& scope, const char* symbol) const {
         dw::Attribute attribute;
         for (const unsigned code : {dw::at_linkage_name, dw::at_mips_linkage_name})
             if (const char* name = api_.formstring(api_.attr_integrate(&scope, code, &attribute)))
                 return without_signature(demangle(name));
         if (symbol && std::strncmp(symbol, "_Z", 2) == 0) return without_signature(demangle(symbol));
-        const char* name = api_.diename(&scope);
-        return name ? name : "";
+        return qualified_name_of(scope);
     }
 
     StackFrame call_site(dw::Die& scope, dw::Die& unit) const {

@@ -12,6 +12,7 @@
 // Weak: absent from programs linked with -static, where the linker would warn about it.
 extern "C" [[gnu::weak]] void* dlsym(void*, const char*) noexcept;
 
+namespace mp::process {
 namespace {
 
 using Main = int (*)(int, char**, char**);
@@ -20,7 +21,7 @@ using StartMain = int (*)(Main, int, char**, void (*)(), void (*)(), void (*)(),
 constinit Main user_main = nullptr;
 
 int main_or_worker(int argc, char** argv, char** environment) {
-    if (const auto code = mp::process::divert(argc, argv)) return *code;
+    if (const auto code = divert(argc, argv)) return *code;
     return user_main(argc, argv, environment);
 }
 
@@ -39,8 +40,10 @@ extern "C" MP_EXPORT [[gnu::used]] int __libc_start_main(Main main, int argc, ch
         give_up("multiprocessing: this program is linked with -static and cannot start: link it with the CMake target "
                 "multiprocessing::fully_static\n");
     user_main = main;
-    mp::process::hook_in_place();
+    hook_in_place();
     // Before static initialisers, so that what they start does not inherit the marker.
-    (void)mp::process::take_marker();
+    (void)take_marker();
     return real(main_or_worker, argc, argv, init, fini, rtld_fini, stack_end);
 }
+
+}  // namespace mp::process
