@@ -74,6 +74,14 @@ TEST_P(ProcessExit, AnExceptionIsOnStandardErrorAndWithTheParent) {
     EXPECT_THAT(process.error()->to_string(), HasSubstr("exit_test.cpp"));
 }
 
+TEST_P(ProcessExit, TheStackShowsTheUsersCodeAlone) {
+    Process process(options(), throw_invalid, std::string("x"));
+    run(process);
+    for (const char* internal : {"run_entry", "run_booted", "run_order", "handle_request", "Server::", "serve", "main_or_worker",
+                                 "snapshot", "std::apply", "__invoke", "launch", "run_in_snapshot", "TargetOf"})
+        EXPECT_THAT(err, Not(HasSubstr(internal)));
+}
+
 void throw_number() { throw 42; }
 
 TEST_P(ProcessExit, AnythingThatIsThrownIsTold) {
