@@ -4,6 +4,7 @@
 //
 //   bench_channels [filter]      only lines whose name contains the filter
 #include <multiprocessing/connection.hpp>
+#include <multiprocessing/queues.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/synchronize.hpp>
 
@@ -20,6 +21,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -196,6 +198,84 @@ void pipes() {
     });
 }
 
+/// Two producers and two consumers; items a second.
+double two_by_two(const std::function<void(mp::Queue<Block64>&, int)>& produce,
+                  const std::function<void(mp::Queue<Block64>&)>& consume, int count) {
+    mp::Queue<Block64> queue(10'000);  // bounded: growing costs the first touch of each page
+    mp::Barrier begin(5);
+    double time;
+    {
+        std::vector<std::unique_ptr<Forked>> consumers;
+        for (int i = 0; i < 2; ++i) {
+            consumers.push_back(std::make_unique<Forked>([&] {
+                begin.wait();
+                consume(queue);
+            }));
+        }
+        std::vector<std::unique_ptr<Forked>> producers;
+        for (int i = 0; i < 2; ++i) {
+            producers.push_back(std::make_unique<Forked>([&] {
+                begin.wait();
+                produce(queue, count / 2);
+            }));
+        }
+        begin.wait();
+        time = seconds([&] {
+            producers.clear();
+            queue.close();
+            consumers.clear();
+        });
+    }
+    return count / 1e6 / time;
+}
+
+void queues() {
+    constexpr int count = 4'000'000;
+    const auto one_by_one = [](mp::Queue<Block64>& queue) {
+        try {
+            for (;;) queue.get();
+        } catch (const mp::Closed&) {
+        }
+    };
+    report("Queue put + get, alone, 64 B", "ns", "", 5, [] {
+        mp::Queue<Block64> queue;
+        return 1e9 / 1'000'000 * seconds([&] {
+                   for (int i = 0; i < 1'000'000; ++i) {
+                       queue.put(Block64{});
+                       queue.get();
+                   }
+               });
+    });
+    report("Queue 1x1, 64 B", "M/s", "", 5, [&] {
+        mp::Queue<Block64> queue(10'000);
+        Forked producer([&] {
+            for (int i = 0; i < count; ++i) queue.put(Block64{});
+        });
+        queue.get();
+        return count / 1e6 / seconds([&] {
+                   for (int i = 1; i < count; ++i) queue.get();
+               });
+    });
+    report("Queue 2x2, 64 B, one by one", "M/s", "", 5, [&] {
+        return two_by_two([](mp::Queue<Block64>& queue, int n) { for (int i = 0; i < n; ++i) queue.put(Block64{}); },
+                          one_by_one, count);
+    });
+    report("Queue 2x2, 64 B, batches of 64", "M/s", "Queue 2x2, 64 B, one by one", 5, [&] {
+        return two_by_two(
+            [](mp::Queue<Block64>& queue, int n) {
+                const std::vector<Block64> batch(64);
+                for (int i = 0; i < n; i += 64) queue.put_range(batch);
+            },
+            [](mp::Queue<Block64>& queue) {
+                try {
+                    for (;;) queue.get_some(64);
+                } catch (const mp::Closed&) {
+                }
+            },
+            4 * count);
+    });
+}
+
 void values() {
     constexpr int count = 5'000'000;
     Shared<Bare> memory;
@@ -282,6 +362,7 @@ void locks() {
 int main(int argc, char** argv) {
     if (argc > 1) filter = argv[1];
     pipes();
+    queues();
     values();
     locks();
 }

@@ -53,8 +53,15 @@ BasicLock::BasicLock(const serial::Handle& handle, BlockKind kind)
 
 bool BasicLock::acquire(WaitLimit limit) {
     LockBlock& block = find(block_);
+    const int result = block.lock.try_raw();
+    if (result == 0) [[likely]] {
+        shm::kill_point();
+        return true;
+    }
+    // A failed attempt by the owner itself is EDEADLK; without a wait that is just "taken".
+    if (result == EDEADLK && limit == not_at_all) return false;
     const auto deadline = base::Deadline::after(limit);
-    const auto acquired = limit == not_at_all ? block.lock.try_lock() : block.lock.lock(deadline);
+    const auto acquired = block.lock.finish_lock(result, deadline);
     if (!acquired) {
         if (acquired.error().value() == EDEADLK && !deadline.is_never()) {
             // Ours already: it will not become free while we wait here, but the caller has set a limit to that.
@@ -76,8 +83,8 @@ void BasicLock::unlock() {
         block.recovered = 0;
     }
     shm::kill_point();
-    if (const auto done = block.lock.unlock(); !done) {
-        channel::raise(done.error(), std::string("cannot unlock ") + name_of(block_) + ": this thread does not hold it");
+    if (const int result = block.lock.unlock_raw(); result != 0) {
+        channel::raise(base::error_of(result), std::string("cannot unlock ") + name_of(block_) + ": this thread does not hold it");
     }
     shm::kill_point();
 }

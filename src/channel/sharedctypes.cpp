@@ -23,7 +23,12 @@ void initialise_lock(LockMemory& lock) {
 }
 
 bool lock_memory(LockMemory& lock, const char* what) {
-    const auto acquired = robust(lock).lock();
+    const int result = robust(lock).try_raw();
+    if (result == 0) [[likely]] {
+        shm::kill_point();
+        return false;
+    }
+    const auto acquired = robust(lock).finish_lock(result, base::Deadline::never());
     if (!acquired) channel::raise(acquired.error(), std::string("cannot lock ") + what);
     shm::kill_point();
     return *acquired == shm::Acquired::recovered;
@@ -31,7 +36,7 @@ bool lock_memory(LockMemory& lock, const char* what) {
 
 void unlock_memory(LockMemory& lock) noexcept {
     shm::kill_point();
-    (void)robust(lock).unlock();
+    robust(lock).unlock_raw();
 }
 
 void enter_cell(CellMemory& cell, CellForm form) {

@@ -47,8 +47,9 @@ base::Expected<Acquired> RobustLock::try_lock() {
     return settle(result == EDEADLK ? EBUSY : result);
 }
 
-base::Expected<Acquired> RobustLock::lock(base::Deadline deadline) {
-    int result = ::pthread_mutex_trylock(&mutex_);
+base::Expected<Acquired> RobustLock::lock(base::Deadline deadline) { return finish_lock(try_raw(), deadline); }
+
+base::Expected<Acquired> RobustLock::finish_lock(int result, base::Deadline deadline) {
     if (result != EBUSY) return settle(result);
     const auto point = deadline.point();
     if (point && deadline.expired()) return Acquired::timed_out;
@@ -86,10 +87,9 @@ std::uint32_t RobustLock::owner() const {
     return value & FUTEX_OWNER_DIED ? 0 : value & FUTEX_TID_MASK;
 }
 
-RobustHold::RobustHold(RobustLock& lock) : lock_(nullptr), recovered_(false) {
-    const auto acquired = lock.lock();
+void RobustHold::finish(int result) {
+    const auto acquired = lock_->finish_lock(result, base::Deadline::never());
     if (!acquired) throw std::system_error(acquired.error());
-    lock_ = &lock;
     recovered_ = *acquired == Acquired::recovered;
 }
 

@@ -30,6 +30,12 @@ class RobustLock {
     /// Error EPERM: the calling thread does not hold it.
     base::Expected<void> unlock();
 
+    // The same for the paths where every nanosecond counts: pthread's own results. try_raw() other than 0 must be
+    // handed to finish_lock(), for the lock may be ours all the same (EOWNERDEAD).
+    int try_raw() { return ::pthread_mutex_trylock(&mutex_); }
+    base::Expected<Acquired> finish_lock(int result, base::Deadline deadline);
+    int unlock_raw() { return ::pthread_mutex_unlock(&mutex_); }
+
     /// Thread id of who holds it, 0 for nobody; out of date as soon as it is returned.
     std::uint32_t owner() const;
     /// How often the owner has locked it (recursive; for its owner, or for debugging).
@@ -46,18 +52,22 @@ static_assert(sizeof(RobustLock) <= 48);
 /// as long as it takes, and releases it in the destructor. Throws std::system_error.
 class RobustHold {
   public:
-    explicit RobustHold(RobustLock& lock);
+    explicit RobustHold(RobustLock& lock) : lock_(&lock), recovered_(false) {
+        if (const int result = lock.try_raw(); result != 0) [[unlikely]] finish(result);
+    }
     RobustHold(const RobustHold&) = delete;
     RobustHold& operator=(const RobustHold&) = delete;
     ~RobustHold() { unlock(); }
 
     bool recovered() const { return recovered_; }
     void unlock() {
-        if (lock_) (void)lock_->unlock();
+        if (lock_) lock_->unlock_raw();
         lock_ = nullptr;
     }
 
   private:
+    void finish(int result);
+
     RobustLock* lock_;
     bool recovered_;
 };
