@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <mutex>  // std::scoped_lock and std::unique_lock are how these are used
 #include <utility>
 
 #include <multiprocessing/detail/shared_block.hpp>

@@ -131,6 +131,32 @@ TEST(Queue, ManyProducersAndConsumersLoseAndDoubleNothing) {
     }
 }
 
+// Threads alone: where ThreadSanitizer sees every step (what passes through another process it cannot see).
+TEST(Queue, ManyThreadsLoseAndDoubleNothing) {
+    Queue<std::string> queue(50);
+    constexpr int count = 3000;
+    std::vector<std::atomic<int>> seen(2 * count);
+    {
+        std::vector<std::jthread> consumers;
+        for (int i = 0; i < 2; ++i) {
+            consumers.emplace_back([&] {
+                for (const std::string& item : queue) ++seen[static_cast<std::size_t>(std::stoi(item))];
+            });
+        }
+        {
+            std::vector<std::jthread> producers;
+            for (int which = 0; which < 2; ++which) {
+                producers.emplace_back([&, which] {
+                    for (int i = 0; i < count; ++i) queue.put(std::to_string(which * count + i));
+                });
+            }
+        }
+        queue.close();
+    }
+    EXPECT_TRUE(std::ranges::all_of(seen, [](const auto& n) { return n == 1; }));
+    EXPECT_EQ(queue.dropped(), 0U);
+}
+
 // cpython: _TestQueue.test_closed_queue_put_get_exceptions, test_closed_queue_empty_exceptions
 TEST(Queue, ClosedTakesNothingMoreAndIsDrained) {
     Queue<int> queue;
