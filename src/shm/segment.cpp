@@ -10,7 +10,7 @@
 #include <mutex>
 #include <utility>
 
-#include "os/memory_room.hpp"
+#include "os/memory.hpp"
 
 namespace mp::shm {
 
@@ -40,7 +40,7 @@ struct Segment::Registry {
 
 base::Expected<void> check_room(std::uint64_t bytes) {
     if (bytes < unchecked_size) return {};
-    const std::uint64_t room = os::memory_room();
+    const std::uint64_t room = os::available_memory();
     const std::uint64_t reserve = std::min<std::uint64_t>(room / 16, 256U << 20);
     if (bytes > room - reserve) return base::error_of(ENOMEM);
     return {};

@@ -44,7 +44,7 @@ class Segment {
 };
 
 /// Whether `bytes` more can be taken without driving the system into its out-of-memory killer: compares with
-/// os::memory_room() less a reserve. Error ENOMEM.
+/// os::available_memory() less a reserve. Error ENOMEM.
 base::Expected<void> check_room(std::uint64_t bytes);
 
 }  // namespace mp::shm
