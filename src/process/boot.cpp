@@ -40,8 +40,10 @@ void place_stream(os::UniqueFd wanted, int number, int flags_of_null) {
 
 void replace_environment(std::vector<std::string> entries) {
     // Owned by the process until its end, as the kernel's own block would be.
-    auto& strings = *new std::vector<std::string>(std::move(entries));  // NOLINT(cppcoreguidelines-owning-memory)
-    auto& pointers = *new std::vector<char*>;                           // NOLINT(cppcoreguidelines-owning-memory)
+    static auto& strings = *new std::vector<std::string>;  // NOLINT(cppcoreguidelines-owning-memory)
+    static auto& pointers = *new std::vector<char*>;       // NOLINT(cppcoreguidelines-owning-memory)
+    strings = std::move(entries);
+    pointers.clear();
     for (auto& text : strings) pointers.push_back(text.data());
     pointers.push_back(nullptr);
     environ = pointers.data();
@@ -144,10 +146,14 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
     if (!report) std::_Exit(255);
     fds.report.reset();
-    // Both live until the process ends.
-    auto* page = reinterpret_cast<ReportPage*>((new os::Mapping(std::move(*report)))->data());
-    self_in_this_process = new Self{boot.name,   boot.parent_name, boot.parent_pid,
-                                    boot.daemon, boot.method,      page};
+    // Lives until the process ends, reachable for leak checkers by the pointer to its first member.
+    struct Kept {
+        Self self;
+        os::Mapping report;
+    };
+    auto* page = reinterpret_cast<ReportPage*>(report->data());
+    self_in_this_process =
+        &(new Kept{{boot.name, boot.parent_name, boot.parent_pid, boot.daemon, boot.method, page}, std::move(*report)})->self;
     ::on_exit(&at_the_end, is_snapshot ? page : nullptr);
     prepare_failure_reports(*self_in_this_process);
 
