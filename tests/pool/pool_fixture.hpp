@@ -44,7 +44,8 @@ inline std::string method_name(const ::testing::TestParamInfo<StartMethod>& info
 
 #define MP_EVERY_METHOD(fixture)                                                                               \
     INSTANTIATE_TEST_SUITE_P(Methods, fixture,                                                                 \
-                             ::testing::Values(StartMethod::forkserver, StartMethod::fork, StartMethod::spawn), \
+                             ::testing::Values(::mp::StartMethod::forkserver, ::mp::StartMethod::fork,            \
+                                               ::mp::StartMethod::spawn),                                       \
                              method_name)
 
 /// The text of the error of type E that `action` throws; the test fails when it throws anything else, or nothing.
