@@ -36,7 +36,7 @@ IgnoredThread::~IgnoredThread() {
     std::erase(ignored().tids, ::gettid());
 }
 
-std::vector<std::string> other_threads() {
+static std::vector<std::string> threads_now() {
     std::vector<std::string> names;
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/task"), &::closedir);
     if (!folder) return names;
@@ -56,6 +56,16 @@ std::vector<std::string> other_threads() {
         names.push_back(name + " (tid " + std::to_string(tid) + ")");
     }
     return names;
+}
+
+std::vector<std::string> other_threads() {
+    // A thread is listed for a moment after it was joined, and one of the library's own before it has said what it is.
+    constexpr int looks = 20;
+    for (int look = 1;; ++look) {
+        auto names = threads_now();
+        if (names.empty() || look == looks) return names;
+        ::usleep(500);
+    }
 }
 
 }  // namespace mp::os

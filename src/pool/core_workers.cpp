@@ -216,9 +216,10 @@ void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status) {
         oom_ = now;
     }
     const bool planned = worker.lane->header().planned_end.load(std::memory_order_acquire) != 0;
+    // First, since breaking the pool ends tasks that this worker's list still names.
+    blame(lock, worker, index, status);
     if (!worker.ready && !planned && ++failed_starts_ > most_failed_starts(workers_.size()))
         break_pool(lock, "its workers end before they can work: the last one " + status.to_string());
-    blame(lock, worker, index, status);
     wake_callers();
 }
 
