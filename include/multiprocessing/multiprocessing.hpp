@@ -17,7 +17,9 @@
 #include <multiprocessing/range.hpp>
 #include <multiprocessing/register_exception.hpp>
 #include <multiprocessing/serialize.hpp>
+#include <multiprocessing/shared_memory.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/stack.hpp>
 #include <multiprocessing/synchronize.hpp>
 #include <multiprocessing/version.hpp>
+#include <multiprocessing/wait.hpp>

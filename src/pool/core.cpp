@@ -142,9 +142,8 @@ std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const seria
     return task;
 }
 
-bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
-    if (task.done()) return true;
-    require_owner();
+// The caller does the pool's work while it waits: takes results out of the lanes and hands out tasks.
+bool PoolCore::work_until(const std::function<bool(const Lock&)>& done, base::Deadline deadline) {
     {
         Lock lock(mutex_);
         ++waiting_callers_;
@@ -152,10 +151,24 @@ bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
     const bool in_time = shm::wait_until<shm::Ordering::fenced>(
         segment_header().caller_wake,
         [&] {
-            if (task.done()) return true;
             Lock lock(mutex_);
             pump(lock);
+            return done(lock);
+        },
+        deadline, shm::thread_patience(), [] { return true; });
+    Lock lock(mutex_);
+    --waiting_callers_;
+    hand_out(lock);
+    return in_time;
+}
+
+bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
+    if (task.done()) return true;
+    require_owner();
+    return work_until(
+        [&](const Lock&) {
             if (task.done()) return true;
+            // The worker is told which task is waited for, and wakes nobody for those before it.
             if (task.state.load(std::memory_order_relaxed) == PoolTask::State::sent)
                 if (auto& worker = workers_[task.worker]; worker.lane) {
                     auto& awaited = worker.lane->header().awaited;
@@ -164,11 +177,7 @@ bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
                 }
             return false;
         },
-        deadline, shm::thread_patience(), [] { return true; });
-    Lock lock(mutex_);
-    --waiting_callers_;
-    hand_out(lock);
-    return in_time;
+        deadline);
 }
 
 bool PoolCore::cancel(PoolTask& task) {

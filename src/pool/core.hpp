@@ -105,6 +105,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void forget(const Lock& lock, std::shared_ptr<pool::Callable> callable);
 
     // Results in, tasks out.
+    bool work_until(const std::function<bool(const Lock&)>& done, base::Deadline deadline);
     void pump(const Lock& lock);
     void take_results(const Lock& lock, std::size_t index);
     void take_result(const Lock& lock, std::size_t index, const pool::ResultFrame& frame, std::span<const std::byte> payload);

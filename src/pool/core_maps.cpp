@@ -79,21 +79,8 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
             for (const auto block : job->blocks) heap_.free(block);
             throw;
         }
-        ++waiting_callers_;
     }
-    shm::wait_until<shm::Ordering::fenced>(
-        segment_header().caller_wake,
-        [&] {
-            Lock lock(mutex_);
-            pump(lock);
-            return job->done;
-        },
-        base::Deadline::never(), shm::thread_patience(), [] { return true; });
-    {
-        Lock lock(mutex_);
-        --waiting_callers_;
-        hand_out(lock);
-    }
+    work_until([&](const Lock&) { return job->done; }, base::Deadline::never());
     if (job->failure) {
         release(job);
         std::rethrow_exception(job->failure);

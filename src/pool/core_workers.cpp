@@ -339,19 +339,11 @@ void PoolCore::join() {
     {
         Lock lock(mutex_);
         if (!closed_) throw Error("cannot join pool \"" + options_.name + "\" before close() or terminate()");
-        ++waiting_callers_;
     }
-    shm::wait_until<shm::Ordering::fenced>(
-        segment_header().caller_wake,
-        [&] {
-            Lock lock(mutex_);
-            pump(lock);
-            return !anything_left(lock) || terminated_ || !broken_.empty();
-        },
-        base::Deadline::never(), shm::thread_patience(), [] { return true; });
+    work_until([&](const Lock& lock) { return !anything_left(lock) || terminated_ || !broken_.empty(); },
+               base::Deadline::never());
     {
         Lock lock(mutex_);
-        --waiting_callers_;
         stopping_ = true;
         if (!terminated_ && broken_.empty())
             for (auto& worker : workers_) send_stop(lock, worker);
