@@ -7,6 +7,8 @@
 #include <atomic>
 #include <utility>
 
+#include "os/own_pid.hpp"
+
 namespace mp::os {
 
 namespace {
@@ -38,7 +40,7 @@ void mark(int fd, bool is_private) {
 
 }  // namespace
 
-ForkPrivateFd::ForkPrivateFd(UniqueFd fd) : fd_(std::move(fd)), owner_(::getpid()) { mark(fd_.get(), true); }
+ForkPrivateFd::ForkPrivateFd(UniqueFd fd) : fd_(std::move(fd)), owner_(own_pid()) { mark(fd_.get(), true); }
 
 ForkPrivateFd::ForkPrivateFd(ForkPrivateFd&& other) noexcept : fd_(std::move(other.fd_)), owner_(other.owner_) {}
 
@@ -53,12 +55,12 @@ ForkPrivateFd& ForkPrivateFd::operator=(ForkPrivateFd&& other) noexcept {
 
 ForkPrivateFd::~ForkPrivateFd() { reset(); }
 
-int ForkPrivateFd::get() const { return fd_ && owner_ == ::getpid() ? fd_.get() : -1; }
+int ForkPrivateFd::get() const { return fd_ && owner_ == own_pid() ? fd_.get() : -1; }
 
 void ForkPrivateFd::reset() {
     if (!fd_) return;
     // In a forked child the number may belong to another file by now.
-    if (owner_ != ::getpid()) {
+    if (owner_ != own_pid()) {
         fd_.release();
         return;
     }

@@ -10,6 +10,7 @@
 
 #include "base/deadline.hpp"
 #include "os/futex.hpp"
+#include "os/own_pid.hpp"
 #include "process/failure.hpp"
 #include "process/launch.hpp"
 
@@ -21,7 +22,7 @@ struct ProcessState {
     std::string name;
     bool daemon = false;
     std::optional<StartMethod> method;
-    const pid_t owner = ::getpid();
+    const pid_t owner = os::own_pid();
     bool is_self = false;                      // set in the child, in its copy of the object
 
     std::mutex mutex{};                        // guards what follows
@@ -36,13 +37,13 @@ struct Started {
     std::mutex mutex;
     std::vector<std::weak_ptr<ProcessState>> list;
     std::atomic<unsigned> counter{0};
-    pid_t owner = ::getpid();
+    pid_t owner = os::own_pid();
 };
 
 // Never destroyed: static Process objects may end after it. A forked child starts with an empty one.
 Started& started() {
     static Started* it = new Started;  // NOLINT(cppcoreguidelines-owning-memory)
-    if (it->owner != ::getpid()) it = new Started;
+    if (it->owner != os::own_pid()) it = new Started;
     return *it;
 }
 
@@ -64,7 +65,7 @@ std::shared_ptr<ProcessState> make_state(ProcessOptions options) {
 // The started child; throws what a caller should know otherwise.
 std::shared_ptr<process::Child> child_of(ProcessState& state, const char* operation) {
     // First of all: in a forked child the mutex may be held by a thread that is not there.
-    if (state.owner != ::getpid())
+    if (state.owner != os::own_pid())
         throw Error("process \"" + state.name + "\" was made by another process: cannot " + operation + " it");
     std::lock_guard lock(state.mutex);
     if (state.closed) throw Error("process \"" + state.name + "\" is closed: cannot " + operation + " it");
@@ -74,7 +75,7 @@ std::shared_ptr<process::Child> child_of(ProcessState& state, const char* operat
 
 // As above, but null before start(), and in other processes than the one that made it.
 std::shared_ptr<process::Child> child_if_started(ProcessState& state) {
-    if (state.owner != ::getpid()) return nullptr;
+    if (state.owner != os::own_pid()) return nullptr;
     std::lock_guard lock(state.mutex);
     if (state.closed) throw Error("process \"" + state.name + "\" is closed");
     return state.child;
@@ -92,7 +93,7 @@ const std::string& ProcessHandle::name() const { return state_->name; }
 bool ProcessHandle::daemon() const { return state_->daemon; }
 
 std::optional<pid_t> ProcessHandle::pid() const {
-    if (state_->is_self) return ::getpid();
+    if (state_->is_self) return os::own_pid();
     const auto child = child_if_started(*state_);
     return child ? std::optional(child->pid()) : std::nullopt;
 }
@@ -137,7 +138,7 @@ std::ostream& operator<<(std::ostream& out, const ProcessHandle& process) {
     auto& state = *process.state_;
     std::shared_ptr<process::Child> child;
     bool closed = false;
-    if (state.owner == ::getpid()) {
+    if (state.owner == os::own_pid()) {
         std::lock_guard lock(state.mutex);
         child = state.child;
         closed = state.closed;
@@ -174,7 +175,7 @@ Process::~Process() { give_up(); }
 
 // Ends the process before the object goes.
 void Process::give_up() noexcept {
-    if (!state_ || state_->owner != ::getpid()) return;
+    if (!state_ || state_->owner != os::own_pid()) return;
     const auto child = [&] {
         std::lock_guard lock(state_->mutex);
         return state_->child;
@@ -202,7 +203,7 @@ int Process::run_in_snapshot(void* process) {
 
 void Process::start() {
     auto& state = *state_;
-    if (state.owner != ::getpid())
+    if (state.owner != os::own_pid())
         throw Error("process \"" + state.name + "\" was made by another process: cannot start it here");
     std::unique_lock lock(state.mutex);
     if (state.closed) throw Error("process \"" + state.name + "\" is closed: cannot start it");
@@ -243,7 +244,7 @@ void Process::start() {
 }
 
 void Process::close() {
-    if (state_->owner != ::getpid()) return;
+    if (state_->owner != os::own_pid()) return;
     std::shared_ptr<process::Child> child;
     {
         std::lock_guard lock(state_->mutex);
@@ -275,7 +276,7 @@ std::string CurrentProcess::name() const {
     const process::Self* self = process::self();
     return self ? self->name : "MainProcess";
 }
-pid_t CurrentProcess::pid() const { return ::getpid(); }
+pid_t CurrentProcess::pid() const { return os::own_pid(); }
 bool CurrentProcess::daemon() const { return process::self() && process::self()->daemon; }
 
 bool ParentProcess::is_alive() const { return ::kill(pid_, 0) == 0 || errno == EPERM; }

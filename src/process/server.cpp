@@ -20,6 +20,7 @@
 
 #include "os/children.hpp"
 #include "os/mapping.hpp"
+#include "os/modules.hpp"
 #include "os/pidfd.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
@@ -131,6 +132,8 @@ class Server {
         ::sigaddset(&child, SIGCHLD);
         child_signals_ = os::clear_of_streams(os::UniqueFd(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK)));
         if (auto pidfd = os::open_pidfd(owner)) owner_ = std::move(*pidfd);
+        // Found out once here instead of by each child: it takes a look into /proc.
+        static_cast<void>(os::module_at(reinterpret_cast<const void*>(&serve)));
         // The streams may be pipes whose readers wait for their end. Each process gets those of its caller at its start.
         if (!is_snapshot) let_go_of_streams();
     }
