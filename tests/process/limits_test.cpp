@@ -19,7 +19,14 @@ using mp::process::Forkserver;
 using mp::test::ByMethod;
 using ::testing::HasSubstr;
 
-class ProcessLimits : public ByMethod {};
+class ProcessLimits : public ByMethod {
+    void SetUp() override {
+#if defined(__SANITIZE_ADDRESS__)
+        GTEST_SKIP() << "the sanitizers' own checks need pipes and threads, and take their absence for errors of the program";
+#endif
+        ByMethod::SetUp();
+    }
+};
 MP_EVERY_START_METHOD(ProcessLimits);
 
 class Limit {
@@ -42,9 +49,6 @@ int highest_descriptor() {
 }
 
 TEST_P(ProcessLimits, EveryStepWithoutADescriptorIsASystemErrorThatLeavesNothing) {
-#if defined(__SANITIZE_ADDRESS__)
-    GTEST_SKIP() << "UBSan checks types by means of a pipe, and takes its absence for an error of the program";
-#endif
     // Both with the server still to be started and with one that runs: their steps differ.
     for (const bool server_runs : {false, true}) {
         bool started = false;
