@@ -27,8 +27,20 @@ namespace mp {
 
 namespace detail {
 
+template <class F, class T, std::size_t... I>
+consteval bool applicable(std::index_sequence<I...>) {
+    return std::is_invocable_v<F&, std::tuple_element_t<I, T>...>;
+}
+
+// Asked without naming the call, whose return type could not be deduced: that would be an error before the sentence.
 template <class F, class How, class T>
-inline constexpr bool callable_with = requires(F& function, T element) { How::call(function, std::move(element)); };
+consteval bool is_callable_with() {
+    if constexpr (std::is_same_v<How, Plain>) return std::is_invocable_v<F&, T>;
+    else if constexpr (tuple_like<T>) return applicable<F, T>(std::make_index_sequence<std::tuple_size_v<T>>{});
+    else return requires(F& function, T element) { How::call(function, std::move(element)); };
+}
+template <class F, class How, class T>
+inline constexpr bool callable_with = is_callable_with<F, How, T>();
 
 template <class F, class How, class T>
 consteval void check_map() {

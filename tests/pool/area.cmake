@@ -1,0 +1,22 @@
+include(${PROJECT_SOURCE_DIR}/cmake/compile_fail.cmake)
+
+function(mp_pool_refuses case sentence)
+  mp_add_compile_fail_test(PoolRefuses.${case}
+    SOURCE ${CMAKE_CURRENT_SOURCE_DIR}/pool/refused/calls.cpp CASE ${case} EXPECT "${sentence}")
+endfunction()
+
+mp_pool_refuses(fine "")
+mp_pool_refuses(wrong_element "map: the function cannot be called with an element of the range")
+mp_pool_refuses(map_of_pairs "for several arguments use starmap")
+mp_pool_refuses(starmap_mismatch "starmap: the function cannot be called with the members of an element of the range")
+mp_pool_refuses(captures_reference "this lambda captures by reference")
+mp_pool_refuses(captures_pointer "this lambda captures a pointer or `this`")
+mp_pool_refuses(captures_this "this lambda captures a pointer or `this`")
+mp_pool_refuses(captures_string "this lambda captures an object that is more than its bytes")
+mp_pool_refuses(submit_captures_string "this lambda captures an object that is more than its bytes")
+mp_pool_refuses(std_function "a std::function hides what it holds")
+mp_pool_refuses(view_argument "a std::string_view cannot be sent, since it only points to its text")
+mp_pool_refuses(pointer_argument "a raw pointer cannot be sent, since it means nothing in another process")
+mp_pool_refuses(pointer_element "a raw pointer cannot be sent, since it means nothing in another process")
+mp_pool_refuses(pointer_result "a raw pointer cannot be sent, since it means nothing in another process")
+mp_pool_refuses(wrong_arguments "submit: the function cannot be called with these arguments")
