@@ -1,3 +1,8 @@
+# Compares whole programs too, so it needs the main job.
+if(NOT TARGET primes)
+  set_target_properties(bench_primes_peers PROPERTIES EXCLUDE_FROM_ALL ON)
+  return()
+endif()
 find_package(OpenMP REQUIRED)
 find_package(TBB REQUIRED)
 target_link_libraries(bench_primes_peers PRIVATE OpenMP::OpenMP_CXX TBB::tbb)
