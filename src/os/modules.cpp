@@ -39,26 +39,35 @@ struct Range {
     bool contains(std::uintptr_t address) const { return address >= begin && address < end; }
 };
 
-/// The address range of the module around `address`, from the loader's lock-free table; none when that is missing
-/// (old C library) or knows no such module.
-std::optional<Range> range_around([[maybe_unused]] std::uintptr_t address) {
+/// What the loader has at an address: the range of the module and the name that it was loaded by.
+struct Place {
+    Range range;
+    const char* name = "";
+};
+
+/// The module around `address`, from the loader's lock-free table; none when that is missing (old C library) or knows no
+/// such module.
+std::optional<Place> place_around([[maybe_unused]] std::uintptr_t address) {
 #if MP_HAS_FIND_OBJECT
     dl_find_object object;
     if (_dl_find_object != nullptr && _dl_find_object(reinterpret_cast<void*>(address), &object) == 0)
-        return Range{reinterpret_cast<std::uintptr_t>(object.dlfo_map_start),
-                     reinterpret_cast<std::uintptr_t>(object.dlfo_map_end)};
+        return Place{{reinterpret_cast<std::uintptr_t>(object.dlfo_map_start),
+                      reinterpret_cast<std::uintptr_t>(object.dlfo_map_end)},
+                     object.dlfo_link_map->l_name};
 #endif
     return std::nullopt;
 }
 
-/// A module that was found, and how to see that it is still the one that is loaded there: the same range and the same
-/// build-id in memory. Without a build-id that cannot be seen, so such a module is never remembered.
+/// A module that was found, and how to see that it is still the one that is loaded there: the same range, the same name -
+/// a copy of the file may have been loaded in its place, and the first file be gone - and the same build-id in memory.
+/// Without a build-id that cannot be seen, so such a module is never remembered.
 struct Known {
     Range range;
+    std::string name;
     ModulePtr module;
 
-    bool still_loaded_at(const Range& now) const {
-        return range == now &&
+    bool still_loaded_at(const Place& now) const {
+        return range == now.range && name == now.name &&
                std::memcmp(module->build_id_note, module->build_id.bytes().data(), module->build_id.bytes().size()) == 0;
     }
 };
@@ -66,16 +75,16 @@ struct Known {
 class Cache {
   public:
     /// The pointers stay good for ever, so that a thread may keep one.
-    const Known* at(const Range& range) {
+    const Known* at(const Place& place) {
         const std::lock_guard lock(mutex_);
-        const auto found = by_begin_.find(range.begin);
-        return found != by_begin_.end() && found->second->still_loaded_at(range) ? found->second : nullptr;
+        const auto found = by_begin_.find(place.range.begin);
+        return found != by_begin_.end() && found->second->still_loaded_at(place) ? found->second : nullptr;
     }
     ModulePtr with(const BuildId& build_id) {
         const std::lock_guard lock(mutex_);
         for (const auto& [begin, known] : by_begin_) {
             if (known->module->build_id != build_id) continue;
-            const auto now = range_around(reinterpret_cast<std::uintptr_t>(known->module->build_id_note));
+            const auto now = place_around(reinterpret_cast<std::uintptr_t>(known->module->build_id_note));
             if (now && known->still_loaded_at(*now)) return known->module;
         }
         return nullptr;
@@ -149,8 +158,8 @@ ModulePtr search(Wanted wanted) {
     }
     const auto result = std::make_shared<const Module>(std::move(module));
     if (!result->build_id.empty())
-        if (const auto range = range_around(reinterpret_cast<std::uintptr_t>(result->build_id_note)))
-            cache().remember({*range, result});
+        if (const auto place = place_around(reinterpret_cast<std::uintptr_t>(result->build_id_note)))
+            cache().remember({place->range, place->name, result});
     return result;
 }
 
@@ -171,8 +180,8 @@ bool Module::executable(std::uintptr_t address) const {
 ModulePtr module_at(const void* pointer) {
     const auto address = reinterpret_cast<std::uintptr_t>(pointer);
     thread_local const Known* last = nullptr;
-    if (const auto range = range_around(address)) {
-        if (last == nullptr || !last->still_loaded_at(*range)) last = cache().at(*range);
+    if (const auto place = place_around(address)) {
+        if (last == nullptr || !last->still_loaded_at(*place)) last = cache().at(*place);
         if (last != nullptr) return last->module;
     }
     return search([&](const Module& module) {

@@ -70,11 +70,28 @@ std::uint64_t PoolCore::allocate(const Lock&, std::uint64_t size, const char* wh
     return *place;
 }
 
+namespace {
+
+os::ModulePtr library_at(const void* address) {
+    os::ModulePtr module = address ? os::module_at(address) : nullptr;
+    return module && module->is_program ? nullptr : module;
+}
+
+// The addresses still mean what they did: no plugin has been unloaded, and another one loaded in its place.
+bool still_loaded(const Callable& callable, const CallableSpec& spec) {
+    return (!callable.entry_module || os::module_at(spec.entry) == callable.entry_module) &&
+           (!callable.code_module || os::module_at(spec.code) == callable.code_module);
+}
+
+}  // namespace
+
 // The same callable with the same state is sent to a worker only once.
 std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec) {
     constexpr std::size_t most = 1024;
     constexpr std::size_t largest_key = 256;
-    if (spec.keyed && spec.entry == last_entry_ && std::ranges::equal(spec.key, last_key_)) return last_callable_;
+    if (spec.keyed && spec.entry == last_entry_ && std::ranges::equal(spec.key, last_key_) &&
+        still_loaded(*last_callable_, spec))
+        return last_callable_;
     std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);
     key.append(reinterpret_cast<const char*>(spec.key.data()), spec.key.size());
     const bool shared = spec.keyed && key.size() <= largest_key;
@@ -85,7 +102,8 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
         return callable;
     };
     if (shared)
-        if (const auto found = callables_.find(key); found != callables_.end()) return remember(found->second);
+        if (const auto found = callables_.find(key); found != callables_.end() && still_loaded(*found->second, spec))
+            return remember(found->second);
 
     auto callable = std::make_shared<Callable>();
     callable->entry = identify(*spec.entry);
@@ -104,8 +122,10 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
     callable->number = next_callable_++;
     callable->generation = generation_;
     callable->shared = shared;
+    callable->entry_module = library_at(spec.entry);
+    callable->code_module = library_at(spec.code);
     if (!shared) return callable;
-    callables_.emplace(std::move(key), callable);
+    callables_.insert_or_assign(std::move(key), callable);
     return remember(callable);
 }
 

@@ -12,6 +12,7 @@
 #include <multiprocessing/serialize.hpp>
 
 #include "base/small_bytes.hpp"
+#include "os/modules.hpp"
 #include "pool/lane.hpp"
 
 namespace mp::pool {
@@ -27,6 +28,9 @@ class Callable {
     const void* code = nullptr;         // of a plain function
     const std::type_info* type = nullptr;
     bool shared = false;                // by calls to come: known by its key
+    // Where entry and code lie, unless that is the program itself: what can be unloaded, and replaced at its address.
+    os::ModulePtr entry_module;
+    os::ModulePtr code_module;
 
     /// What users know it by, for messages: `parse`, `main::{lambda(int)#1}`.
     const std::string& name() const;

@@ -50,8 +50,9 @@ CallableSpec describe_callable(const EntryRecord& entry, const F& function) {
     };
     if constexpr (std::is_empty_v<F>) {
         spec.keyed = true;
-    } else if constexpr (std::is_trivially_copyable_v<F> &&
-                         (std::is_pointer_v<F> || std::has_unique_object_representations_v<F>)) {
+    } else if constexpr (std::is_pointer_v<F> || (captures_plain_bytes<F> && std::is_trivially_copyable_v<F> &&
+                                                  std::has_unique_object_representations_v<F>)) {
+        // No pointers but the function itself: an address may come to mean another plugin's function.
         spec.key = std::as_bytes(std::span(&function, 1));
         spec.keyed = true;
     }
