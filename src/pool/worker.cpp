@@ -434,8 +434,8 @@ int run_worker(serial::Reader& reader) {
     nothing.sa_flags = SA_RESTART;
     ::sigaction(SIGINT, &nothing, nullptr);
     const WorkerStart start = decode_worker_start(reader);
-    // On the heap and never destroyed: a task may call exit() in the midst of it.
-    auto* worker = new Worker(start);  // NOLINT(cppcoreguidelines-owning-memory)
+    // On the heap and never destroyed: a task may call exit() in the midst of it. Static: in reach of leak checkers.
+    static auto* const worker = new Worker(start);  // NOLINT(cppcoreguidelines-owning-memory)
     return worker->run(start);
 }
 
