@@ -78,12 +78,12 @@ struct EntryId {
     bool operator==(const EntryId&) const = default;
 };
 
-/// Names the record; throws mp::Error for a module that was linked without build-id. Any thread; 20 to 50 ns.
+/// Names the record; throws mp::Error for a module that was linked without build-id. Any thread; about 20 ns.
 MP_EXPORT EntryId identify(const EntryRecord& record);
 
 /// The record of that name in this process, loading its library when it is not loaded here. Throws mp::Error when the
 /// worker runs another build, the library cannot be loaded, or there is no record of that kind and type at that place. Any
-/// thread; some 50 ns when the module is known.
+/// thread; about 40 ns when the module is known.
 MP_EXPORT const EntryRecord& resolve(const EntryId& id, std::uint64_t kind_hash);
 
 /// The typed form: `resolve<TaskKind>(id).code(reader, writer)`.
