@@ -17,3 +17,8 @@ set_target_properties(multiprocessing PROPERTIES
   # Static and shared objects are compiled alike, so that one serves the compiler cache for the other.
   DEFINE_SYMBOL ""
   VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
+# Tests look inside. In a static library all of it is in reach; a shared one hides nothing when it is built for tests, so
+# that all of them run against it. What users get is built and tried by tests/consumers.
+if(BUILD_SHARED_LIBS AND MP_BUILD_TESTS)
+  set_target_properties(multiprocessing PROPERTIES CXX_VISIBILITY_PRESET default VISIBILITY_INLINES_HIDDEN OFF)
+endif()

@@ -1,16 +1,42 @@
 # Function identity and worker mode in every kind of build that users make: each is a test of its own, skipped where the
-# machine lacks its tools.
-set(configurations O0 O2 O3-lto icf-gold icf-lld icf-mold static static-pie no-pie stripped hidden shared asan tsan)
+# machine lacks its tools. They say nothing about this build but its archive, so sanitized builds leave them out.
+set(each O0 O2 O3-lto icf-gold icf-lld icf-mold static static-pie no-pie stripped hidden shared asan tsan)
 set(once icf-data static-lto static-libstdc++ exported shared-now explicit-init init-beside-hook no-hook no-build-id
   static-unprepared other-path valgrind ld.so)
-foreach(compiler IN ITEMS g++ clang++-19)
+set(MP_ARCHIVE "")
+if(NOT BUILD_SHARED_LIBS)
+  set(MP_ARCHIVE $<TARGET_FILE:multiprocessing>)
+endif()
+set(configurations ${each} ${once})
+set(compilers g++ clang++-19 clang++-16)
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  set(compilers)
+endif()
+foreach(compiler IN LISTS compilers)
   foreach(configuration IN LISTS configurations)
-    add_test(NAME Configuration.${compiler}.${configuration}
-      COMMAND ${CMAKE_CURRENT_LIST_DIR}/configuration/build_and_run.sh ${PROJECT_SOURCE_DIR} ${compiler} ${configuration})
+    add_test(NAME Configuration.${compiler}.${configuration} COMMAND
+      ${CMAKE_CURRENT_LIST_DIR}/configuration/build_and_run.sh ${PROJECT_SOURCE_DIR} ${compiler} ${configuration} "${MP_ARCHIVE}")
     set_tests_properties(Configuration.${compiler}.${configuration} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
   endforeach()
-  set(configurations ${once})  # what does not depend on the compiler is tried with the first one
+  set(configurations ${each})  # what does not depend on the compiler is tried with the first one
 endforeach()
+
+add_executable(start_program ${CMAKE_CURRENT_LIST_DIR}/start_program.cpp)
+target_link_libraries(start_program PRIVATE multiprocessing::multiprocessing)
+add_dependencies(test_identity start_program)
+target_compile_definitions(test_identity PRIVATE START_PROGRAM="$<TARGET_FILE:start_program>")
+# With the static library inside another library the hook is not linked at all; a shared one is always found.
+if(NOT BUILD_SHARED_LIBS)
+  add_library(hookless SHARED ${CMAKE_CURRENT_LIST_DIR}/start_program.cpp)
+  target_compile_definitions(hookless PRIVATE WITHOUT_MAIN)
+  target_link_libraries(hookless PRIVATE multiprocessing::multiprocessing)
+  add_executable(hookless_program ${CMAKE_CURRENT_LIST_DIR}/hookless_main.cpp)
+  # Only its own --build-id is asked of the program; the library's other requirements do not reach it.
+  target_link_options(hookless_program PRIVATE LINKER:--build-id)
+  target_link_libraries(hookless_program PRIVATE hookless)
+  add_dependencies(test_identity hookless_program)
+  target_compile_definitions(test_identity PRIVATE HOOKLESS_PROGRAM="$<TARGET_FILE:hookless_program>")
+endif()
 
 include(${PROJECT_SOURCE_DIR}/cmake/compile_fail.cmake)
 function(mp_callable_refuses case sentence)

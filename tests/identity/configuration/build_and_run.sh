@@ -1,22 +1,29 @@
 #!/usr/bin/env bash
-# Builds the identity and worker-mode parts of the library and program.cpp in one configuration, and runs the program.
-#   build_and_run.sh ROOT COMPILER CONFIGURATION [DIRECTORY]
-# Exit code 0 when the program says that identity holds, 77 (skipped) when the machine lacks a tool, which is named.
+# Builds the identity and worker-mode parts of the library and program.cpp in one configuration, and runs the program; then
+# pool_program.cpp with the whole library, which is not compiled anew: an installed one is not either.
+#   build_and_run.sh ROOT COMPILER CONFIGURATION ARCHIVE [DIRECTORY]
+# ARCHIVE: libmultiprocessing.a, or empty when there is none to be had.
+# Exit code 0 when the programs say that all is well, 77 (skipped) when the machine lacks a tool, which is named.
 set -euo pipefail
 root=$1 compiler=$2 configuration=$3
-work=${4:-$(mktemp -d)}
+archive=${4:-}
+work=${5:-$(mktemp -d)}
 mkdir -p "$work"
-[[ -n ${4:-} ]] || trap 'rm -rf "$work"' EXIT
+[[ -n ${5:-} ]] || trap 'rm -rf "$work"' EXIT
 here=$root/tests/identity/configuration
 
 skip() { echo "skipped: $1"; exit 77; }
 need() { command -v "$1" > /dev/null || skip "no $1 on this machine"; }
 need "$compiler"
 case $compiler in
-    *clang*) ar=llvm-ar${compiler##*clang++}; gcc=; lto_linker=(-fuse-ld=lld) ;;
+    *clang*) ar=llvm-ar${compiler##*clang++}; gcc=; lto_linker=(-fuse-ld=lld)
+        [[ $configuration != *lto ]] || need "ld.lld${compiler##*clang++}" ;;  # an older one cannot read its bitcode
     *) ar=gcc-ar; gcc=1; lto_linker=() ;;
 esac
 command -v "$ar" > /dev/null || ar=ar
+
+cache=()
+! command -v ccache > /dev/null || cache=(ccache)
 
 flags=(-O1)   # of every compilation and link
 link=()       # of the link of the program alone
@@ -58,7 +65,7 @@ case $configuration in
 esac
 
 compile() {  # SOURCE OBJECT
-    "$compiler" -std=c++20 -Wall -Wextra "${flags[@]}" "${@:3}" -I"$root/include" -I"$root/src" -c "$1" -o "$work/$2"
+    "${cache[@]}" "$compiler" -std=c++20 -Wall -Wextra "${flags[@]}" "${@:3}" -I"$root/include" -I"$root/src" -c "$1" -o "$work/$2"
 }
 pic=()
 [[ $kind == archive ]] || pic=(-fPIC)  # not hidden: the program uses internals too
@@ -84,12 +91,31 @@ fi
 "$compiler" "${flags[@]}" "${link[@]}" "$work/program.o" "${library[@]}" -o "$work/program" 2> "$work/link.txt" ||
     { cat "$work/link.txt"; grep -qF -- "$expected" "$work/link.txt"; exit; }
 
-run=("$work/program")
-case $configuration in
-    other-path) mv "$work/program" "$work/renamed"; run=("$work/renamed") ;;
-    valgrind) run=(valgrind --quiet --error-exitcode=9 "$work/program") ;;
-    ld.so) run=("$(ldd "$work/program" | sed -n 's@^[[:space:]]*\(/[^ ]*ld[^ ]*\).*@\1@p')" "$work/program") ;;
-esac
-output=$(timeout 60 "${run[@]}" 2>&1) || true
-echo "$output"
-grep -qF -- "$expected" <<< "$output" || { echo "expected: $expected"; exit 1; }
+# Runs the program the configuration's way; it must say `expected`.
+run_program() {  # PROGRAM EXPECTED
+    local program=$1 run output
+    run=("$program")
+    case $configuration in
+        other-path) mv "$program" "$program-renamed"; run=("$program-renamed") ;;
+        valgrind) run=(valgrind --quiet --error-exitcode=9 "$program") ;;
+        ld.so) run=("$(ldd "$program" | sed -n 's@^[[:space:]]*\(/[^ ]*ld[^ ]*\).*@\1@p')" "$program") ;;
+    esac
+    output=$(timeout 60 "${run[@]}" 2>&1) || true
+    echo "$output"
+    grep -qF -- "$2" <<< "$output" || { echo "expected: $2"; exit 1; }
+}
+run_program "$work/program" "$expected"
+
+[[ -n $archive && $expected == "identity holds" && $hooks ]] || exit 0
+# The sanitizers have test runs of their own for the whole library; here it would not be instrumented.
+[[ $configuration != tsan ]] || exit 0
+compile "$here/pool_program.cpp" pool_program.o
+if [[ $kind == archive ]]; then
+    library=("$archive" -pthread -ldl)
+else
+    "$compiler" -shared -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -o "$work/libwhole.so" -Wl,--build-id \
+        -pthread -ldl
+    library=("$work/libwhole.so" "-Wl,-rpath,$work" -pthread)
+fi
+"$compiler" "${flags[@]}" "${link[@]}" "$work/pool_program.o" "${library[@]}" -o "$work/pool_program"
+run_program "$work/pool_program" "the pool works"
