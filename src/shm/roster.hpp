@@ -74,7 +74,7 @@ class Roster {
 
   private:
     std::uint32_t used_;  // places whose lock has been initialised
-    std::uint32_t unused_;
+    [[maybe_unused]] std::uint32_t unused_;
     std::uint64_t tickets_;
     alignas(64) RosterPlace places_[capacity];
 };
