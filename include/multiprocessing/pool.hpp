@@ -218,14 +218,14 @@ class Pool {
             list.reserve(results.size());
             for (std::uint64_t i = 0; i < results.size(); ++i) {
                 if (!results.has_value(i)) {
-                    list.push_back(Outcome<R>(results.error(i)));
+                    list.emplace_back(results.error(i));
                 } else if constexpr (std::is_void_v<R>) {
-                    list.push_back(Outcome<void>(std::monostate()));
+                    list.emplace_back(std::monostate());
                 } else {
                     try {
-                        list.push_back(Outcome<R>(detail::map_value<R>(results, i)));
+                        list.emplace_back(detail::map_value<R>(results, i));
                     } catch (...) {
-                        list.push_back(Outcome<R>(std::current_exception()));
+                        list.emplace_back(std::current_exception());
                     }
                 }
             }

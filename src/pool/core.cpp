@@ -309,6 +309,11 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     }
     const Sent sent = std::move(worker.sent.front());
     worker.sent.pop_front();
+    worker.answered = frame.number;
+    if (worker.stalled) {
+        worker.stalled = false;
+        schedule_.open(index);
+    }
     if (frame.kind == ResultFrameKind::map_left && sent.job) {
         if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
         sent.job->unmade = 0;
@@ -407,6 +412,45 @@ void PoolCore::hand_out(const Lock& lock) {
         if (std::ranges::any_of(workers_, [](const Worker& worker) { return worker.lane && worker.results.ready(); }))
             wake_watch();
     }
+    if (!rebalancing_ && schedule_.assigned() > 1) {
+        rebalancing_ = true;
+        wake_watch();
+    }
+}
+
+// Takes a frame back that its worker has not begun.
+bool PoolCore::take_back(Worker& worker, const Sent& sent) {
+    // What was released has been begun, and other bytes may stand there. Only this process writes there, under the lock.
+    if (worker.tasks.released(sent.position)) return false;
+    std::uint32_t open = pool::frame_open;
+    return std::atomic_ref(reinterpret_cast<TaskFrame*>(sent.place)->taken)
+        .compare_exchange_strong(open, pool::frame_withdrawn, std::memory_order_acq_rel);
+}
+
+// Tasks that wait behind one that takes long are given to workers that have nothing to do. Returns after how many
+// milliseconds to look again; -1: not before there is more than one task under way.
+int PoolCore::rebalance(const Lock& lock) {
+    rebalancing_ = schedule_.assigned() > 1;
+    if (!rebalancing_) return -1;
+    if (!schedule_.imbalanced()) return 10;
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+        Worker& worker = workers_[i];
+        const bool stuck = worker.lane && worker.answered == worker.answered_before && schedule_.assigned(i) > 1;
+        worker.answered_before = worker.answered;
+        if (!stuck) continue;
+        for (auto sent = worker.sent.rbegin(); sent != worker.sent.rend() && schedule_.assigned(i) > 1; ++sent) {
+            if (!sent->task) continue;
+            // Descriptors are on their way to this worker; and what has begun, all before it have.
+            if (!sent->task->handles.empty() || !take_back(worker, *sent)) break;
+            schedule_.withdraw(i, reinterpret_cast<std::uintptr_t>(sent->task));
+            sent->task->state.store(PoolTask::State::pending, std::memory_order_relaxed);
+            sent->task = nullptr;
+        }
+        worker.stalled = true;
+        schedule_.close(i);
+    }
+    hand_out(lock);
+    return 1;
 }
 
 bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const std::byte> payload, Sent sent) {
@@ -416,6 +460,8 @@ bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const
     std::memcpy(place, &frame, sizeof frame);
     if (!payload.empty()) std::memcpy(place + sizeof frame, payload.data(), payload.size());
     sent.kind = frame.kind;
+    sent.place = place;
+    sent.position = worker.tasks.reserved_at();
     worker.sent.push_back(std::move(sent));
     worker.tasks.commit();
     shm::notify<shm::Ordering::fenced>(worker.lane->header().task_wake);

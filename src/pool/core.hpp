@@ -69,6 +69,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
         PoolTask* task = nullptr;
         std::shared_ptr<pool::Job> job{};
         std::uint64_t block = 0;             // of a define: freed when a later frame is answered
+        std::byte* place = nullptr;          // of the frame in the lane, and its position there
+        std::uint64_t position = 0;
     };
     // What the lane had no room for.
     struct Queued {
@@ -91,6 +93,9 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
         std::vector<bool> knows;
         std::deque<Sent> sent;
         std::deque<Queued> queued;
+        std::uint64_t answered = 0;             // frame whose result was taken last
+        std::uint64_t answered_before = 0;      // the same when rebalance() looked last
+        bool stalled = false;                   // busy with one task for long: gets no more until it answers
         bool ready = false;                     // its initializer has run
         bool stop_sent = false;
         std::uint64_t freed = 0;                // of its ring of results, since it was last told
@@ -113,6 +118,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void hand_out(const Lock& lock);
     bool send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify);
     bool flush_queued(const Lock& lock, Worker& worker);
+    bool take_back(Worker& worker, const Sent& sent);
+    int rebalance(const Lock& lock);
     bool define(const Lock& lock, Worker& worker, pool::Callable& callable);
     bool put(const Lock& lock, Worker& worker, pool::TaskFrame frame, std::span<const std::byte> payload, Sent sent);
     bool send_handles(Worker& worker, std::span<const serial::Handle> handles);
@@ -125,6 +132,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void begin_round(const Lock& lock, const std::shared_ptr<pool::Job>& job, std::span<const std::uint64_t> elements, bool all);
     void send_round(const Lock& lock, const std::shared_ptr<pool::Job>& job, Worker& worker);
     void left(const Lock& lock, const std::shared_ptr<pool::Job>& job);
+    void excuse(const Lock& lock, pool::Job& job);
     void give_up(const Lock& lock, pool::Job& job, std::exception_ptr reason);
     void element_failed(const Lock& lock, pool::Job& job, std::uint64_t element, std::exception_ptr error, int budget);
     void end(const Lock& lock, pool::Job& job);
@@ -168,6 +176,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     std::uint64_t next_lane_ = 1;
     std::size_t waiting_callers_ = 0;
     int failed_starts_ = 0;                          // in a row, without a worker that came up
+    bool rebalancing_ = false;                       // the pool's own thread looks now and then
     bool closed_ = false;
     bool stopping_ = false;                          // nothing is left to do: workers are not replaced
     bool terminated_ = false;

@@ -123,9 +123,24 @@ void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Wor
     flush_queued(lock, worker);
 }
 
+// When nothing of a round is left to claim, workers that have not come to it yet need not: they may be busy for long.
+void PoolCore::excuse(const Lock&, Job& job) {
+    const auto& round = *reinterpret_cast<const Round*>(segment_.data() + job.round_at);
+    if (job.taking_part == 0 || job.done || round.next.load(std::memory_order_relaxed) < job.positions) return;
+    for (auto& worker : workers_) {
+        for (auto& sent : worker.sent) {
+            if (sent.job.get() != &job || !take_back(worker, sent)) continue;
+            sent.job.reset();
+            --job.taking_part;
+        }
+        job.taking_part -= std::erase_if(worker.queued, [&](const Queued& queued) { return queued.job.get() == &job; });
+    }
+}
+
 // A worker has left the round, or died in it.
 void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
     --job->taking_part;
+    excuse(lock, *job);
     if (job->taking_part > 0 || job->done) return;
     if (job->failure) {
         end(lock, *job);

@@ -152,6 +152,7 @@ void PoolCore::watch() {
     const os::IgnoredThread ignored;
     ::pthread_setname_np(::pthread_self(), "mp-pool");
     bool retry_start = false;
+    int look_again = -1;
     while (true) {
         std::vector<pollfd> watched{{nudge_.get(), POLLIN, 0}};
         std::vector<std::pair<std::size_t, std::shared_ptr<process::Child>>> children;
@@ -164,7 +165,7 @@ void PoolCore::watch() {
             }
             if (children.empty() && (stopping_ || !broken_.empty())) return;
         }
-        os::retry([&] { return ::poll(watched.data(), watched.size(), retry_start ? 100 : -1); });
+        os::retry([&] { return ::poll(watched.data(), watched.size(), retry_start && look_again < 0 ? 100 : look_again); });
         std::uint64_t count;
         static_cast<void>(!::read(nudge_.get(), &count, sizeof count));
         {
@@ -174,6 +175,7 @@ void PoolCore::watch() {
                 if (!watched[i + 1].revents) continue;
                 if (const auto status = children[i].second->status()) bury(lock, children[i].first, *status);
             }
+            look_again = rebalance(lock);
         }
         retry_start = !replace_dead();
     }

@@ -73,6 +73,21 @@ std::optional<Schedule::Task> Schedule::done(Worker worker, std::uint64_t nanose
     return task;
 }
 
+bool Schedule::withdraw(Worker worker, Task task) {
+    State& state = workers_[worker];
+    if (state.tasks.empty() || state.tasks.back() != task) return false;
+    state.tasks.pop_back();
+    --assigned_;
+    waiting_.push_front(task);
+    return true;
+}
+
+bool Schedule::imbalanced() const {
+    if (!waiting_.empty() || assigned_ < 2) return false;
+    const bool idle = std::ranges::any_of(workers_, [](const State& state) { return state.open && state.tasks.empty(); });
+    return idle && std::ranges::any_of(workers_, [](const State& state) { return state.tasks.size() > 1; });
+}
+
 Schedule::Loss Schedule::died(Worker worker, bool running) {
     State& state = workers_[worker];
     state.open = false;

@@ -49,6 +49,12 @@ class Schedule {
     /// The worker has done its oldest task, in so many nanoseconds. Gives that task.
     std::optional<Task> done(Worker worker, std::uint64_t nanoseconds);
 
+    /// The worker's newest task was taken back before it began: it waits again, before all others. False when it is not
+    /// its newest.
+    bool withdraw(Worker worker, Task task);
+    /// Nothing waits, and somebody has nothing to do while somebody else has more than one task.
+    bool imbalanced() const;
+
     /// The worker is dead (or told to end): what it had is waiting again, in its place before all others, except what it
     /// was running, if it had begun its oldest one.
     Loss died(Worker worker, bool running);

@@ -84,6 +84,8 @@ struct BlockHeader {
 
 enum class TaskFrameKind : std::uint32_t { define, forget_callable, forget_callables, task, map, forget_job, stop };
 
+inline constexpr std::uint32_t frame_open = 0, frame_begun = 1, frame_withdrawn = 2;
+
 /// Caller -> worker. Payload follows, or lies in the segment when `payload_at` is not 0.
 struct TaskFrame {
     TaskFrameKind kind{};
@@ -95,6 +97,9 @@ struct TaskFrame {
     std::uint64_t round_at{};          // map
     std::uint32_t handles{};           // descriptors that wait in the socket
     std::uint32_t notify{};            // 1: tell the caller when this one is done
+    std::uint32_t taken{};             // frame_open until one side exchanges it: the worker before it begins a task or a
+                                       // map, the caller to give it to somebody else. Accessed as atomic, acq_rel
+    std::uint32_t reserved{};
 };
 
 enum class ResultFrameKind : std::uint32_t {

@@ -64,6 +64,13 @@ class Worker {
                 lane_.header().planned_end.store(1, std::memory_order_release);
                 return 0;
             }
+            if (frame.kind == TaskFrameKind::task || frame.kind == TaskFrameKind::map) {
+                if (!begin(bytes)) {
+                    static_cast<void>(take_handles(frame.handles));
+                    tasks_.release();
+                    continue;
+                }
+            }
             handle(frame, bytes.subspan(sizeof frame));
         }
     }
@@ -128,6 +135,13 @@ class Worker {
             publish({.kind = ResultFrameKind::init_failed}, record, {}, true);
             return false;
         }
+    }
+
+    // False when the caller has taken the frame back, to give it to a worker that has nothing to do.
+    static bool begin(std::span<const std::byte> frame) {
+        auto& taken = reinterpret_cast<TaskFrame*>(const_cast<std::byte*>(frame.data()))->taken;
+        std::uint32_t open = frame_open;
+        return std::atomic_ref(taken).compare_exchange_strong(open, frame_begun, std::memory_order_acq_rel);
     }
 
     void handle(const TaskFrame& frame, std::span<const std::byte> inline_payload) {

@@ -57,8 +57,16 @@ class FrameWriter {
         if (filler) put_prefix(position, {static_cast<std::uint32_t>(filler - sizeof(internal::FramePrefix)), 1});
         const std::uint64_t start = (head_ + filler) & (capacity - 1);
         put_prefix(start, {static_cast<std::uint32_t>(size), 0});
+        start_ = head_ + filler;
         next_ = head_ + filler + need;
         return memory_.data() + start + sizeof(internal::FramePrefix);
+    }
+
+    /// Where the frame that reserve() gave begins, counted from the beginning of time.
+    std::uint64_t reserved_at() const { return start_; }
+    /// The reader has given the frame's space back: something else may be there by now.
+    bool released(std::uint64_t reserved_at) const {
+        return indices_->tail.load(std::memory_order_acquire) > reserved_at;
     }
 
     /// Publishes the frame that reserve() gave.
@@ -79,6 +87,7 @@ class FrameWriter {
     std::span<std::byte> memory_;
     std::uint64_t head_ = 0;
     std::uint64_t tail_ = 0;  // as last seen
+    std::uint64_t start_ = 0;
     std::uint64_t next_ = 0;
 };
 

@@ -43,6 +43,26 @@ struct Gate {
     }
 };
 
+// What was handed to a worker beforehand is not bound to it.
+TEST_F(PoolSubmitOnce, QuickTasksAndMapsDoNotWaitBehindALongOne) {
+    Pool pool(2);
+    std::vector<mp::Future<int>> quick;
+    for (int i = 0; i < 3000; ++i) quick.push_back(pool.submit(same, i));  // teaches the pool that tasks are short
+    for (auto& future : quick) future.get();
+    quick.clear();
+    Gate gate;
+    auto held = gate.close(pool);
+    for (int i = 0; i < 3000; ++i) quick.push_back(pool.submit(same, i));
+    for (int i = 0; i < 3000; ++i) {
+        ASSERT_TRUE(quick[static_cast<std::size_t>(i)].wait_for(std::chrono::seconds(60))) << i;
+        EXPECT_EQ(quick[static_cast<std::size_t>(i)].get(), i);
+    }
+    EXPECT_EQ(pool.map(same, mp::range(0, 1000)).size(), 1000U);
+    EXPECT_FALSE(held.done());
+    gate.open.store(1);
+    held.get();
+}
+
 // cpython: _TestPool.test_apply
 // cpython: _TestPool.test_async
 // cpython: ExecutorTest: submit

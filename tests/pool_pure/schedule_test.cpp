@@ -122,6 +122,30 @@ TEST(Schedule, ATaskThatWasHandedOutCannotBeCancelled) {
     EXPECT_FALSE(schedule.next());
 }
 
+TEST(Schedule, TheNewestTaskOfAWorkerCanBeTakenBackForAnother) {
+    Schedule schedule = opened(2);
+    for (Schedule::Task task = 1; task <= 4; ++task) schedule.submit(task);
+    while (schedule.next()) continue;
+    EXPECT_FALSE(schedule.imbalanced());
+    EXPECT_TRUE(schedule.done(1, 100));
+    EXPECT_TRUE(schedule.done(1, 100));
+    EXPECT_TRUE(schedule.imbalanced());  // one has two, the other none
+    EXPECT_FALSE(schedule.withdraw(0, 99));
+    // Tasks went out alternately, so worker 0 holds two of the four; only the newest of them goes.
+    Schedule::Task taken = 0;
+    for (Schedule::Task task = 1; task <= 4 && !taken; ++task)
+        if (schedule.withdraw(0, task)) taken = task;
+    ASSERT_NE(taken, 0U);
+    EXPECT_EQ(schedule.assigned(0), 1U);
+    EXPECT_EQ(schedule.waiting(), 1U);
+    EXPECT_FALSE(schedule.imbalanced());
+    schedule.close(0);
+    const auto assignment = schedule.next();
+    ASSERT_TRUE(assignment);
+    EXPECT_EQ(assignment->task, taken);
+    EXPECT_EQ(assignment->worker, 1U);
+}
+
 TEST(Schedule, DoneOfAnIdleWorkerIsNothing) {
     Schedule schedule = opened(1);
     EXPECT_FALSE(schedule.done(0, 5));
