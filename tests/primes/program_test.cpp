@@ -1,9 +1,12 @@
 // The program as a user meets it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -185,12 +188,22 @@ TEST_P(PrimesInMode, EndSoonAfterCtrlCWithAPartialCount) {
     EXPECT_TRUE(comes_true([&] { return family.all().empty(); }));  // the fork server sees the end a moment later
 }
 
+/// Whether this machine has pseudo-terminals: a container may come without /dev/pts.
+bool has_terminals() {
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0) return false;
+    const bool usable = ::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0 && ::ptsname(terminal) != nullptr;
+    ::close(terminal);
+    return usable;
+}
+
 /// Below a terminal: script(1) passes on all that is drawn, and the exit code.
 std::vector<std::string> on_terminal(const std::string& arguments) {
     return {"script", "--quiet", "--return", "--flush", "--command", PRIMES_PROGRAM " " + arguments, "/dev/null"};
 }
 
 TEST(PrimesSerial, EndSoonAfterCtrlCEvenWithinOneNumber) {
+    if (!has_terminals()) GTEST_SKIP() << "there are no pseudo-terminals on this machine";
     const MarkedProcesses family;
     RunningProgram program(on_terminal("2^61-1 2^61-1 --mode serial"),
                            {.environment = {"TERM=xterm", family.variable()}});
@@ -204,6 +217,7 @@ TEST(PrimesSerial, EndSoonAfterCtrlCEvenWithinOneNumber) {
 }
 
 TEST(PrimesProgram, DrawsItsBarOnATerminalOnlyAndClearsItAway) {
+    if (!has_terminals()) GTEST_SKIP() << "there are no pseudo-terminals on this machine";
     const std::string drawn = run_program(on_terminal("1 80000 --workers 2"), {.environment = {"TERM=xterm"}}).out;
     EXPECT_THAT(drawn, HasSubstr("ETA"));
     EXPECT_THAT(drawn, HasSubstr("\r\x1b[K7837 primes from"));
