@@ -87,6 +87,7 @@ TEST_P(PoolFailure, AnErrorAtAnyStepReachesTheCaller) {
 
 // cpython: ExecutorDeadlockTest (clean exit and hard crash x where it happens in the worker)
 TEST_P(PoolFailure, AnEndOfTheWorkerAtAnyStepIsALostWorker) {
+    MP_SKIP_UNDER_SANITIZERS("a crash ends with an exit code there");
     Pool pool(options());
     for (const Way way : {Way::exit, Way::crash}) {
         for (const Step step : {Step::load, Step::run, Step::save_result}) {
@@ -144,6 +145,7 @@ TEST_P(PoolFailure, AnExceptionArrivesAsItsOwnTypeAndAsRemoteError) {
 
 // cpython: ProcessPoolExecutorTest: a killed child (better: it costs one task)
 TEST_P(PoolFailure, ACrashCostsExactlyOneElementAndSaysWhere) {
+    MP_SKIP_UNDER_SANITIZERS("a crash ends with an exit code there");
     Pool pool(options());
     const auto outcomes = pool.map_outcomes(
         [](int x) {
