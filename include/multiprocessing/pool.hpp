@@ -127,7 +127,7 @@ class Pool {
             alignas(16) std::byte scratch[256];
             serial::Writer writer(scratch);
             (encode_argument<detail::task_argument<Args>>(writer, arguments), ...);
-            return Future<R>(detail::pool_submit(*core_, detail::describe_callable(*entry, held), writer, {}));
+            return Future<R>(detail::pool_submit(*core_, detail::describe_callable(*entry, held), writer));
         }
     }
 

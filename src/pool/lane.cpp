@@ -6,6 +6,9 @@
 
 namespace mp::pool {
 
+namespace {
+
+// Address space for a heap in shared memory: as much as there is memory.
 std::uint64_t heap_size() {
     constexpr std::uint64_t fallback = std::uint64_t(4) << 30;
     const long pages = ::sysconf(_SC_PHYS_PAGES);
@@ -13,6 +16,8 @@ std::uint64_t heap_size() {
     const std::uint64_t memory = pages > 0 && page > 0 ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page) : fallback;
     return memory / 4096 * 4096;
 }
+
+}  // namespace
 
 base::Expected<SharedFile> make_shared_file(const char* name, std::uint64_t fixed) {
     constexpr std::uint64_t least = 1 << 20;

@@ -28,9 +28,6 @@ class LaneMemory {
     os::Mapping mapping_;
 };
 
-/// Address space for heaps in shared memory: as much as there is memory, or what the process may still map.
-std::uint64_t heap_size();
-
 /// A sparse memory file of `fixed` bytes and a heap behind, mapped. Falls back to a smaller heap where address space is
 /// limited. The size is that of the mapping.
 struct SharedFile {

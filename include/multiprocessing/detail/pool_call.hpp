@@ -66,14 +66,8 @@ template <class T>
 using task_argument = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
                                          std::string, std::decay_t<T>>;
 
-struct SubmitSpec {
-    Retries retries{};
-    bool has_retries = false;
-    std::string_view label{};
-};
-
 MP_EXPORT std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable,
-                                                const serial::Writer& arguments, const SubmitSpec& spec);
+                                                const serial::Writer& arguments);
 MP_EXPORT bool task_done(PoolTask& task);
 /// Waits; `seconds` below zero is for ever. True when it is done.
 MP_EXPORT bool task_wait(PoolTask& task, double seconds);
