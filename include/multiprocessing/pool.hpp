@@ -86,31 +86,37 @@ class Pool {
     /// were run. The input is read once, before anything is run. Workers take elements by themselves, so that uneven
     /// work ends together.
     template <class F, std::ranges::input_range Range>
-    auto map(F&& function, Range&& range, const MapOptions& options = {}) {
+    auto map(F&& function, Range&& range, const CallOptions& options = {}) {
         return values<detail::Plain, std::decay_t<F>>(function, range, options);
     }
 
     /// As map, for functions of several arguments: an element - tuple, pair, array or plain aggregate - is spread over
     /// them.
     template <class F, std::ranges::input_range Range>
-    auto starmap(F&& function, Range&& range, const MapOptions& options = {}) {
+    auto starmap(F&& function, Range&& range, const CallOptions& options = {}) {
         return values<detail::Spread, std::decay_t<F>>(function, range, options);
     }
 
     /// As map, but an element that fails costs no other: a value or an error for each, in input order.
     template <class F, std::ranges::input_range Range>
-    auto map_outcomes(F&& function, Range&& range, const MapOptions& options = {}) {
+    auto map_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
         return outcomes<detail::Plain, std::decay_t<F>>(function, range, options);
     }
     /// starmap in the same way.
     template <class F, std::ranges::input_range Range>
-    auto starmap_outcomes(F&& function, Range&& range, const MapOptions& options = {}) {
+    auto starmap_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
         return outcomes<detail::Spread, std::decay_t<F>>(function, range, options);
     }
 
     /// Runs f(arguments...) some time soon, in the order of submission. Arguments are copied now.
     template <class F, class... Args>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, CallOptions>)
     auto submit(F&& function, Args&&... arguments) {
+        return submit(CallOptions(), std::forward<F>(function), std::forward<Args>(arguments)...);
+    }
+    /// submit({.task_timeout = 3s}, f, arguments...)
+    template <class F, class... Args>
+    auto submit(const CallOptions& options, F&& function, Args&&... arguments) {
         using Function = std::decay_t<F>;
         check_callable<Function>();
         (serial::check_serializable<detail::task_argument<Args>>(), ...);
@@ -127,14 +133,19 @@ class Pool {
             alignas(16) std::byte scratch[256];
             serial::Writer writer(scratch);
             (encode_argument<detail::task_argument<Args>>(writer, arguments), ...);
-            return Future<R>(detail::pool_submit(*core_, detail::describe_callable(*entry, held), writer));
+            return Future<R>(detail::pool_submit(*core_, detail::describe_callable(*entry, held), writer, options));
         }
     }
 
     /// submit(...).get()
     template <class F, class... Args>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, CallOptions>)
     auto apply(F&& function, Args&&... arguments) {
         return submit(std::forward<F>(function), std::forward<Args>(arguments)...).get();
+    }
+    template <class F, class... Args>
+    auto apply(const CallOptions& options, F&& function, Args&&... arguments) {
+        return submit(options, std::forward<F>(function), std::forward<Args>(arguments)...).get();
     }
 
     /// Nothing more can be submitted: that throws Error from now on. What was submitted goes on.
@@ -163,7 +174,7 @@ class Pool {
     }
 
     template <class How, class F, class Range>
-    detail::MapResults run(const F& function, Range& range, const MapOptions& options) {
+    detail::MapResults run(const F& function, Range& range, const CallOptions& options) {
         using T = detail::map_element<Range>;
         using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
         detail::MapInput<T> input;
@@ -183,7 +194,7 @@ class Pool {
     }
 
     template <class How, class F, class Given, class Range>
-    auto values(Given& given, Range& range, const MapOptions& options) {
+    auto values(Given& given, Range& range, const CallOptions& options) {
         using T = detail::map_element<Range>;
         detail::check_map<F, How, T>();
         if constexpr (detail::callable_with<F, How, T>) {
@@ -207,7 +218,7 @@ class Pool {
     }
 
     template <class How, class F, class Given, class Range>
-    auto outcomes(Given& given, Range& range, const MapOptions& options) {
+    auto outcomes(Given& given, Range& range, const CallOptions& options) {
         using T = detail::map_element<Range>;
         detail::check_map<F, How, T>();
         if constexpr (detail::callable_with<F, How, T>) {

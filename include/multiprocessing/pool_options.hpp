@@ -2,7 +2,9 @@
 /// What can be said about a pool and about its calls; what is left out has the default named here.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,18 +13,78 @@
 
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/detail/pool_entry.hpp>
+#include <multiprocessing/detail/wait_limit.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/function.hpp>
+#include <multiprocessing/outcome.hpp>
 
 namespace mp {
 
-/// How often a task is tried again after it failed, by kind of failure. 0: never, since a task may have had effects
-/// before it failed.
+/// How long something may take: any duration, fractions of seconds too. What is too long to count is no limit.
+class TimeLimit {
+  public:
+    template <class Rep, class Period>
+    constexpr TimeLimit(std::chrono::duration<Rep, Period> limit)  // NOLINT(google-explicit-constructor): `.timeout = 30s`
+        : limit_(detail::wait_limit(limit)) {}
+
+    /// Zero for what was zero or less.
+    constexpr std::chrono::nanoseconds nanoseconds() const { return limit_; }
+    constexpr bool unlimited() const { return limit_ == detail::forever; }
+    friend constexpr bool operator==(TimeLimit, TimeLimit) = default;
+
+  private:
+    std::chrono::nanoseconds limit_;
+};
+
+/// How long to wait before a task is tried again.
+struct RetryDelay {
+    /// Before the second attempt.
+    TimeLimit first = std::chrono::nanoseconds(0);
+    /// Each further wait is so many times the one before. Less than 1 is refused.
+    double factor = 2;
+    /// No wait is longer.
+    TimeLimit most = std::chrono::minutes(1);
+    /// Up to this share of a wait is left out, by chance, so that tasks that failed together do not come back together.
+    /// 0 to 1. The chance depends on nothing but the task's number and attempt: it is the same in each run.
+    double jitter = 0.5;
+};
+
+/// How often a task is tried again after it failed: a budget for each kind of failure. 0: never, since a task may have
+/// had effects before it failed. A task that used up a budget is given up, whatever is left of the others, so it never
+/// costs more workers than its budgets say.
 struct Retries {
     /// After the worker died in the midst of it.
     int crash = 0;
     /// After it threw an exception.
     int exception = 0;
+    /// After it ran longer than its task_timeout.
+    int timeout = 0;
+    /// After its worker was killed because memory ran out; this is not counted as a crash.
+    int memory = 0;
+    RetryDelay delay{};
+    /// Asked before each further attempt that the budgets allow: false gives the task up. Empty: yes. Called in the
+    /// caller's process, on the pool's own thread and one at a time: it may use the pool, but must not wait for it. One
+    /// that throws says false.
+    std::function<bool(const Failure& failure)> when{};
+};
+
+/// How a task is stopped that ran out of time or was cancelled: first its mp::stop_token() says so; then, if it still
+/// runs, its worker gets SIGTERM and at last SIGKILL. A task that heeds its token costs no worker.
+struct StopLadder {
+    /// From the stop token to SIGTERM.
+    TimeLimit token = std::chrono::milliseconds(100);
+    /// From SIGTERM to SIGKILL.
+    TimeLimit terminate = std::chrono::milliseconds(400);
+};
+
+/// When workers die too often for the pool to go on (Erlang's restart intensity): more than `restarts` deaths
+/// `within` a time break the pool.
+struct RestartIntensity {
+    /// Deaths that no task is to blame for: before the worker was ready, or between tasks.
+    int restarts = 100;
+    TimeLimit within = std::chrono::seconds(1);
+    /// Deaths in the midst of tasks, which cost these tasks only, within the same time. Left out: as many as there are.
+    std::optional<int> in_tasks{};
 };
 
 /// A function without arguments, and what it needs, for each worker to call. Made from a function, a lambda that captures
@@ -62,19 +124,34 @@ struct PoolOptions {
     /// Called once in each worker before its first task. One that fails breaks the pool: what is submitted ends with
     /// PoolBroken and its cause.
     Initializer initializer{};
-    /// For calls that do not say otherwise.
+    /// For calls that do not say otherwise: see CallOptions.
+    std::optional<TimeLimit> task_timeout{};
+    std::optional<TimeLimit> timeout{};
     Retries retries{};
     /// A worker is replaced after so many tasks; left out: never. Zero and less are refused.
     std::optional<int> max_tasks_per_worker{};
+    /// A worker is replaced, between two tasks, when its private memory has grown by more than so many bytes since its
+    /// initializer was done; left out: never. Looked at a few times a second.
+    std::optional<std::uint64_t> max_worker_growth{};
+    /// A worker is replaced, between two tasks, when it is older; left out: never.
+    std::optional<TimeLimit> max_worker_age{};
+    RestartIntensity restart_intensity{};
+    StopLadder stop_ladder{};
     /// get_start_method() when left out. With fork, workers are snapshots of the caller as it was when the pool was made.
     std::optional<StartMethod> start_method{};
 };
 
-/// How one call of map, starmap or map_outcomes works.
-struct MapOptions {
+/// How one call works: of map and its kin, of submit and apply. What is left out is as the pool has it.
+struct CallOptions {
     /// Elements that a worker takes at once; left out: by measured time, fewer towards the end. Zero and less are refused.
+    /// Without meaning for a single task.
     std::optional<std::int64_t> chunk_size{};
-    /// The pool's when left out.
+    /// For each task - element of a map - from when it begins to run; the time before that does not count. One that takes
+    /// longer is stopped (StopLadder) and ends with TaskTimeout; no other task is harmed. Zero and less are refused.
+    std::optional<TimeLimit> task_timeout{};
+    /// For the whole call from its beginning. When it is up, what runs is stopped, what has not begun is not run any more,
+    /// and both end with TaskTimeout: map throws that, map_outcomes has it beside the results so far.
+    std::optional<TimeLimit> timeout{};
     std::optional<Retries> retries{};
     /// Names the call in messages: `label(#7, attempt 1): …` instead of the function's name.
     std::string label{};

@@ -129,12 +129,14 @@ std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec
     return remember(callable);
 }
 
-std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const serial::Writer& arguments) {
+std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const serial::Writer& arguments,
+                                           const CallOptions& options) {
     require_owner();
     auto task = std::make_shared<PoolTask>();
     task->pool = shared_from_this();
     task->handles.assign(arguments.handles().begin(), arguments.handles().end());
-    task->retries = options_.retries;
+    task->retries = options.retries.value_or(options_.retries);
+    task->label = options.label;
     task->arguments_size = arguments.bytes().size();
     Lock lock(mutex_);
     require_usable(lock);
@@ -374,7 +376,7 @@ void PoolCore::fail(const Lock& lock, PoolTask& task, std::exception_ptr error) 
 void PoolCore::wake_callers() { shm::notify<shm::Ordering::fenced>(segment_header().caller_wake); }
 
 TaskInfo PoolCore::info(const PoolTask& task) const {
-    return {.function = task.callable->name(), .attempt = task.attempt};
+    return {.function = task.callable->name(), .label = task.label, .attempt = task.attempt};
 }
 
 TaskInfo PoolCore::info(const Job& job, std::uint64_t element) const {
@@ -585,8 +587,9 @@ void PoolCore::cancel_waiting() {
 
 // The compiled half of pool_call.hpp and future.hpp.
 
-std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable, const serial::Writer& arguments) {
-    return core.submit(callable, arguments);
+std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable, const serial::Writer& arguments,
+                                      const CallOptions& options) {
+    return core.submit(callable, arguments, options);
 }
 
 bool task_done(PoolTask& task) { return task.done() || task.pool->wait(task, base::Deadline::now()); }

@@ -38,7 +38,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     /// initialisers make a pool it does nothing: the pool starts with its first use, in the process that uses it.
     void start();
 
-    std::shared_ptr<PoolTask> submit(const CallableSpec& callable, const serial::Writer& arguments);
+    std::shared_ptr<PoolTask> submit(const CallableSpec& callable, const serial::Writer& arguments, const CallOptions& options);
     bool wait(PoolTask& task, base::Deadline deadline);
     bool cancel(PoolTask& task);
 

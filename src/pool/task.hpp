@@ -94,6 +94,7 @@ struct PoolTask {
     std::uint64_t arguments_at = 0;               // in the segment; 0: in `arguments`
     std::uint64_t arguments_size = 0;
     std::vector<serial::Handle> handles;
+    std::string label;
     Retries retries;
     int attempt = 1;
     std::size_t worker = 0;                       // where it was sent, and as which frame

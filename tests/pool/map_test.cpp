@@ -21,7 +21,7 @@
 namespace {
 
 using namespace mp::test;
-using mp::MapOptions;
+using mp::CallOptions;
 using mp::Pool;
 using mp::PoolOptions;
 using mp::StartMethod;

@@ -67,7 +67,7 @@ using task_argument = std::conditional_t<std::is_same_v<std::decay_t<T>, const c
                                          std::string, std::decay_t<T>>;
 
 MP_EXPORT std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable,
-                                                const serial::Writer& arguments);
+                                                const serial::Writer& arguments, const CallOptions& options);
 MP_EXPORT bool task_done(PoolTask& task);
 /// Waits; `seconds` below zero is for ever. True when it is done.
 MP_EXPORT bool task_wait(PoolTask& task, double seconds);
@@ -84,7 +84,7 @@ struct MapSpec {
     std::span<const std::uint64_t> input_offsets{};  ///< count + 1 of them when inputs are encoded
     std::uint64_t result_size = 0;                   ///< of each, in an array; 0: encoded, or none
     bool encoded_results = false;
-    const MapOptions* options = nullptr;
+    const CallOptions* options = nullptr;
 };
 
 /// The results of a map that is over, in shared memory. Freed with this object.
