@@ -8,16 +8,11 @@
 #include <multiprocessing/errors.hpp>
 
 #include "os/memory.hpp"
-#include "os/socket.hpp"
-#include "serial/exception_record.hpp"
 
 namespace mp::detail {
 
 using pool::Callable;
 using pool::Job;
-using pool::ResultFrame;
-using pool::ResultFrameKind;
-using pool::TaskFrame;
 using pool::TaskFrameKind;
 
 namespace {
@@ -70,65 +65,6 @@ std::uint64_t PoolCore::allocate(const Lock&, std::uint64_t size, const char* wh
     return *place;
 }
 
-namespace {
-
-os::ModulePtr library_at(const void* address) {
-    os::ModulePtr module = address ? os::module_at(address) : nullptr;
-    return module && module->is_program ? nullptr : module;
-}
-
-// The addresses still mean what they did: no plugin has been unloaded, and another one loaded in its place.
-bool still_loaded(const Callable& callable, const CallableSpec& spec) {
-    return (!callable.entry_module || os::module_at(spec.entry) == callable.entry_module) &&
-           (!callable.code_module || os::module_at(spec.code) == callable.code_module);
-}
-
-}  // namespace
-
-// The same callable with the same state is sent to a worker only once.
-std::shared_ptr<Callable> PoolCore::intern(const Lock&, const CallableSpec& spec) {
-    constexpr std::size_t most = 1024;
-    constexpr std::size_t largest_key = 256;
-    if (spec.keyed && spec.entry == last_entry_ && std::ranges::equal(spec.key, last_key_) &&
-        still_loaded(*last_callable_, spec))
-        return last_callable_;
-    std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);
-    key.append(reinterpret_cast<const char*>(spec.key.data()), spec.key.size());
-    const bool shared = spec.keyed && key.size() <= largest_key;
-    auto remember = [&](const std::shared_ptr<Callable>& callable) {
-        last_entry_ = spec.entry;
-        last_key_.assign(spec.key.begin(), spec.key.end());
-        last_callable_ = callable;
-        return callable;
-    };
-    if (shared)
-        if (const auto found = callables_.find(key); found != callables_.end() && still_loaded(*found->second, spec))
-            return remember(found->second);
-
-    auto callable = std::make_shared<Callable>();
-    callable->entry = identify(*spec.entry);
-    serial::Writer writer;
-    spec.encode(writer, spec.function);
-    callable->state.assign(writer.bytes().begin(), writer.bytes().end());
-    callable->handles.assign(writer.handles().begin(), writer.handles().end());
-    callable->code = spec.code;
-    callable->type = spec.type;
-    if (next_callable_ >= most) {
-        // Closures with ever new values: the workers start their tables anew.
-        next_callable_ = 0;
-        ++generation_;
-        callables_.clear();
-    }
-    callable->number = next_callable_++;
-    callable->generation = generation_;
-    callable->shared = shared;
-    callable->entry_module = library_at(spec.entry);
-    callable->code_module = library_at(spec.code);
-    if (!shared) return callable;
-    callables_.insert_or_assign(std::move(key), callable);
-    return remember(callable);
-}
-
 std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const serial::Writer& arguments,
                                            const CallOptions& options) {
     require_owner();
@@ -140,7 +76,7 @@ std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const seria
     task->arguments_size = arguments.bytes().size();
     Lock lock(mutex_);
     require_usable(lock);
-    task->callable = intern(lock, spec);
+    task->callable = callables_.intern(spec);
     if (task->arguments_size > pool::max_inline) {
         task->arguments_at = allocate(lock, task->arguments_size, "arguments");
         // Nobody else knows the place yet; copying is not done under the lock.
@@ -212,135 +148,6 @@ void PoolCore::pump(const Lock& lock) {
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (!workers_[i].sent.empty() || !workers_[i].ready) take_results(lock, i);
     hand_out(lock);
-}
-
-void PoolCore::take_results(const Lock& lock, std::size_t index) {
-    Worker& worker = workers_[index];
-    if (!worker.lane || worker.broken) return;
-    while (true) {
-        const auto bytes = worker.results.peek();
-        if (!bytes.data()) break;
-        ResultFrame frame;
-        if (bytes.size() < sizeof frame) {
-            worker.broken = true;
-            break;
-        }
-        std::memcpy(&frame, bytes.data(), sizeof frame);
-        const auto rest = bytes.subspan(sizeof frame);
-        const auto payload = frame.payload_at ? worker.lane->heap(frame.payload_at, frame.payload_size)
-                             : frame.payload_size <= rest.size() ? rest.first(frame.payload_size)
-                                                                  : std::span<const std::byte>();
-        if (payload.size() != frame.payload_size) {
-            worker.broken = true;
-            break;
-        }
-        take_result(lock, index, frame, payload);
-        worker.freed += bytes.size();
-        worker.results.release();
-    }
-    if (worker.results.broken()) worker.broken = true;
-    if (worker.broken && worker.child) worker.child->signal(SIGKILL);
-    // A worker that found the ring full has filled it: by then much more than this is taken out.
-    if (worker.freed >= pool::ring_size / 16) {
-        worker.freed = 0;
-        shm::notify<shm::Ordering::fenced>(worker.lane->header().result_room);
-    }
-}
-
-// Descriptors are in the socket before their frame is in the ring.
-std::vector<serial::Handle> PoolCore::take_handles(Worker& worker, std::size_t count) {
-    std::vector<serial::Handle> handles;
-    std::byte nothing;
-    while (handles.size() < count) {
-        const auto ready = os::wait_readable(worker.socket.get(), base::Deadline::now());
-        if (!ready || !*ready) break;
-        auto received = os::receive_message(worker.socket.get(), std::span(&nothing, 1));
-        if (!received || received->descriptors.empty()) break;
-        for (auto& fd : received->descriptors) handles.emplace_back(fd.release());
-    }
-    return handles;
-}
-
-void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFrame& frame,
-                           std::span<const std::byte> payload) {
-    Worker& worker = workers_[index];
-    // Blocks that this object takes over are given back when it goes.
-    auto keep = [&] {
-        return frame.payload_at ? pool::ResultBytes(worker.lane, frame.payload_at, frame.payload_size)
-                                : pool::ResultBytes(payload);
-    };
-    auto error_of = [&](const TaskInfo& task) {
-        const pool::ResultBytes bytes = keep();
-        try {
-            return serial::to_exception(serial::decode_exception(bytes.bytes()), task);
-        } catch (...) {
-            return std::current_exception();
-        }
-    };
-    if (frame.kind == ResultFrameKind::ready) {
-        worker.ready = true;
-        failed_starts_ = 0;
-        return;
-    }
-    if (frame.kind == ResultFrameKind::init_failed) {
-        const auto error = error_of({.function = "initializer"});
-        break_pool(lock, "its initializer failed: " + std::string(Failure(error).what()));
-        return;
-    }
-    // Frames before this one are done with.
-    while (!worker.sent.empty() && worker.sent.front().number < frame.number) {
-        if (worker.sent.front().block) heap_.free(worker.sent.front().block);
-        worker.sent.pop_front();
-    }
-    if (worker.sent.empty() || worker.sent.front().number != frame.number) {
-        worker.broken = true;
-        return;
-    }
-    if (frame.kind == ResultFrameKind::element_failed) {
-        const auto job = worker.sent.front().job;
-        if (!job || frame.element >= job->count) {
-            worker.broken = true;
-            return;
-        }
-        // Here and not by the worker, which may die between the frame and that.
-        states(*job)[frame.element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_relaxed);
-        element_failed(lock, *job, frame.element, error_of(info(*job, frame.element)), job->retries.exception);
-        return;
-    }
-    const Sent sent = std::move(worker.sent.front());
-    worker.sent.pop_front();
-    worker.answered = frame.number;
-    if (worker.stalled) {
-        worker.stalled = false;
-        schedule_.open(index);
-    }
-    if (frame.kind == ResultFrameKind::map_left && sent.job) {
-        if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
-        sent.job->unmade = 0;
-        left(lock, sent.job);
-        return;
-    }
-    if (!sent.task) {
-        worker.broken = true;
-        return;
-    }
-    PoolTask& task = *sent.task;
-    schedule_.done(index, frame.nanoseconds);
-    auto& awaited = worker.lane->header().awaited;
-    if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(pool::none, std::memory_order_relaxed);
-    if (frame.kind == ResultFrameKind::value) {
-        task.result = keep();
-        if (frame.handles) task.result_handles = take_handles(worker, frame.handles);
-        finish(lock, task);
-    } else if (task.attempt <= task.retries.exception && !terminated_) {
-        static_cast<void>(keep());
-        ++task.attempt;
-        task.state.store(PoolTask::State::pending, std::memory_order_relaxed);
-        schedule_.submit_first(reinterpret_cast<std::uintptr_t>(&task));
-    } else {
-        task.error = error_of(info(task));
-        finish(lock, task);
-    }
 }
 
 // No call will use it again: workers that hold it, and perhaps a large table bound to it, need it no longer.
@@ -418,15 +225,6 @@ void PoolCore::hand_out(const Lock& lock) {
     }
 }
 
-// Takes a frame back that its worker has not begun.
-bool PoolCore::take_back(Worker& worker, const Sent& sent) {
-    // What was released has been begun, and other bytes may stand there. Only this process writes there, under the lock.
-    if (worker.tasks.released(sent.position)) return false;
-    std::uint32_t open = pool::frame_open;
-    return std::atomic_ref(reinterpret_cast<TaskFrame*>(sent.place)->taken)
-        .compare_exchange_strong(open, pool::frame_withdrawn, std::memory_order_acq_rel);
-}
-
 // Tasks that wait behind one that takes long are given to workers that have nothing to do. Returns after how many
 // milliseconds to look again; -1: not before there is more than one task under way.
 int PoolCore::rebalance(const Lock& lock) {
@@ -451,130 +249,6 @@ int PoolCore::rebalance(const Lock& lock) {
     }
     hand_out(lock);
     return 1;
-}
-
-bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const std::byte> payload, Sent sent) {
-    std::byte* place = worker.tasks.reserve(sizeof frame + payload.size());
-    if (!place) return false;
-    frame.number = sent.number = worker.next_number++;
-    std::memcpy(place, &frame, sizeof frame);
-    if (!payload.empty()) std::memcpy(place + sizeof frame, payload.data(), payload.size());
-    sent.kind = frame.kind;
-    sent.place = place;
-    sent.position = worker.tasks.reserved_at();
-    worker.sent.push_back(std::move(sent));
-    worker.tasks.commit();
-    shm::notify<shm::Ordering::fenced>(worker.lane->header().task_wake);
-    return true;
-}
-
-// Never waits: a worker that does not take its descriptors gets no more.
-bool PoolCore::send_handles(Worker& worker, std::span<const serial::Handle> handles) {
-    constexpr std::size_t batch = os::max_descriptors_a_message;
-    if (handles.size() > batch)
-        throw Error("a task takes at most " + std::to_string(batch) + " handles (queues, pipe ends, …) along, not " +
-                    std::to_string(handles.size()));
-    std::vector<int> fds;
-    for (const auto& handle : handles) fds.push_back(handle.fd());
-    const std::byte something{1};
-    const auto sent = os::try_send_message(worker.socket.get(), std::span(&something, 1), fds);
-    if (!sent && sent.error() != std::errc::resource_unavailable_try_again && sent.error() != std::errc::broken_pipe &&
-        sent.error() != std::errc::connection_reset)
-        throw SystemError(sent.error(), "cannot send the descriptors of a task");
-    return bool(sent);
-}
-
-bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
-    if (worker.generation != callable.generation) {
-        // Tasks of an older generation that still wait are given numbers of the new one.
-        if (callable.generation < generation_) {
-            callable.generation = generation_;
-            callable.number = next_callable_++;
-        }
-        if (worker.generation != generation_) {
-            if (!put(lock, worker, {.kind = TaskFrameKind::forget_callables}, {}, {})) return false;
-            worker.generation = generation_;
-            worker.knows.clear();
-        }
-    }
-    if (callable.number < worker.knows.size() && worker.knows[callable.number]) return true;
-    serial::Writer writer;
-    serial::encode(writer, callable.entry);
-    writer.write(callable.state.data(), callable.state.size());
-    TaskFrame frame{.kind = TaskFrameKind::define, .callable = callable.number, .payload_size = writer.bytes().size()};
-    frame.handles = static_cast<std::uint32_t>(callable.handles.size());
-    Sent sent;
-    std::span<const std::byte> payload = writer.bytes();
-    if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
-    if (payload.size() > pool::max_inline) {
-        sent.block = frame.payload_at = allocate(lock, payload.size(), "a callable's state");
-        std::memcpy(segment_.data() + sent.block, payload.data(), payload.size());
-        payload = {};
-    }
-    // The last that can fail: descriptors in the socket must be followed by their frame.
-    try {
-        if (frame.handles && !send_handles(worker, callable.handles)) {
-            if (sent.block) heap_.free(sent.block);
-            return false;
-        }
-    } catch (...) {
-        if (sent.block) heap_.free(sent.block);
-        throw;
-    }
-    put(lock, worker, frame, payload, sent);
-    if (worker.knows.size() <= callable.number) worker.knows.resize(callable.number + 1);
-    worker.knows[callable.number] = true;
-    return true;
-}
-
-bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify) {
-    Worker& worker = workers_[index];
-    if (!worker.queued.empty() || !define(lock, worker, *task.callable)) return false;
-    TaskFrame frame{.kind = TaskFrameKind::task, .callable = task.callable->number};
-    frame.payload_at = task.arguments_at;
-    frame.payload_size = task.arguments_size;
-    frame.handles = static_cast<std::uint32_t>(task.handles.size());
-    frame.notify = notify;
-    const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
-    if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
-    if (frame.handles && !send_handles(worker, task.handles)) return false;
-    put(lock, worker, frame, payload, {.task = &task});
-    task.worker = index;
-    task.number = worker.next_number - 1;
-    task.state.store(PoolTask::State::sent, std::memory_order_relaxed);
-    return true;
-}
-
-bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
-    while (!worker.queued.empty()) {
-        pool::TaskFrame frame{.kind = worker.queued.front().kind};
-        const auto& queued = worker.queued.front();
-        frame.job_at = queued.job_at;
-        frame.round_at = queued.round_at;
-        if (queued.kind == TaskFrameKind::forget_callable) {
-            if (queued.generation != worker.generation) {
-                worker.queued.pop_front();  // forgotten with all others, and the number may be another's by now
-                continue;
-            }
-            frame.callable = queued.callable;
-        }
-        if (queued.job) {
-            try {
-                if (!define(lock, worker, *queued.job->callable)) return false;
-            } catch (...) {
-                // No memory for its callable, no descriptors for its handles.
-                const auto job = queued.job;
-                worker.queued.pop_front();
-                give_up(lock, *job, std::current_exception());
-                left(lock, job);
-                continue;
-            }
-            frame.callable = queued.job->callable->number;
-        }
-        if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;
-        worker.queued.pop_front();
-    }
-    return true;
 }
 
 void PoolCore::cancel_waiting() {

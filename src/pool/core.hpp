@@ -11,7 +11,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include <multiprocessing/pool.hpp>
@@ -19,6 +18,7 @@
 #include "os/mapping.hpp"
 #include "os/memory.hpp"
 #include "os/own_pid.hpp"
+#include "pool/callable_table.hpp"
 #include "pool/heap.hpp"
 #include "pool/job.hpp"
 #include "pool/lane.hpp"
@@ -106,7 +106,6 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void require_owner();
     pool::SegmentHeader& segment_header() const { return *reinterpret_cast<pool::SegmentHeader*>(segment_.data()); }
     std::uint64_t allocate(const Lock&, std::uint64_t size, const char* what);
-    std::shared_ptr<pool::Callable> intern(const Lock&, const CallableSpec& spec);
     void forget(const Lock& lock, std::shared_ptr<pool::Callable> callable);
 
     // Results in, tasks out.
@@ -167,12 +166,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     pool::Schedule schedule_;
     std::vector<Worker> workers_;
     std::vector<std::shared_ptr<pool::Job>> jobs_;
-    std::unordered_map<std::string, std::shared_ptr<pool::Callable>> callables_;
-    const EntryRecord* last_entry_ = nullptr;        // what was asked for last, most often asked for again
-    std::vector<std::byte> last_key_;
-    std::shared_ptr<pool::Callable> last_callable_;
-    std::uint32_t next_callable_ = 0;
-    std::uint64_t generation_ = 1;
+    pool::CallableTable callables_;
     std::uint64_t next_lane_ = 1;
     std::size_t waiting_callers_ = 0;
     int failed_starts_ = 0;                          // in a row, without a worker that came up

@@ -54,7 +54,7 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
                 if (spec.count > ~std::uint64_t(0) / 2 / result_size) throw std::length_error("map: the range is too long");
                 header.results_at = take(spec.count * result_size, "results");
             }
-            job->callable = intern(lock, spec.callable);
+            job->callable = callables_.intern(spec.callable);
         } catch (...) {
             for (const auto block : job->blocks) heap_.free(block);
             throw;

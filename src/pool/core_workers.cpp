@@ -131,7 +131,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
 }
 
 void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
-    worker.generation = generation_;
+    worker.generation = callables_.generation();
     workers_[index] = std::move(worker);
     if (stopping_ || terminated_ || !broken_.empty()) {
         if (stopping_ && !terminated_ && broken_.empty()) send_stop(lock, workers_[index]);

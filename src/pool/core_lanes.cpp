@@ -1,0 +1,145 @@
+// What goes into the lanes: frames, callables, descriptors; and what can be taken back.
+#include <cstring>
+
+#include <multiprocessing/errors.hpp>
+
+#include "os/socket.hpp"
+#include "pool/core.hpp"
+
+namespace mp::detail {
+
+using pool::Callable;
+using pool::TaskFrame;
+using pool::TaskFrameKind;
+
+// Takes a frame back that its worker has not begun.
+bool PoolCore::take_back(Worker& worker, const Sent& sent) {
+    // What was released has been begun, and other bytes may stand there. Only this process writes there, under the lock.
+    if (worker.tasks.released(sent.position)) return false;
+    std::uint32_t open = pool::frame_open;
+    return std::atomic_ref(reinterpret_cast<TaskFrame*>(sent.place)->taken)
+        .compare_exchange_strong(open, pool::frame_withdrawn, std::memory_order_acq_rel);
+}
+
+bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const std::byte> payload, Sent sent) {
+    std::byte* place = worker.tasks.reserve(sizeof frame + payload.size());
+    if (!place) return false;
+    frame.number = sent.number = worker.next_number++;
+    std::memcpy(place, &frame, sizeof frame);
+    if (!payload.empty()) std::memcpy(place + sizeof frame, payload.data(), payload.size());
+    sent.kind = frame.kind;
+    sent.place = place;
+    sent.position = worker.tasks.reserved_at();
+    worker.sent.push_back(std::move(sent));
+    worker.tasks.commit();
+    shm::notify<shm::Ordering::fenced>(worker.lane->header().task_wake);
+    return true;
+}
+
+// Never waits: a worker that does not take its descriptors gets no more.
+bool PoolCore::send_handles(Worker& worker, std::span<const serial::Handle> handles) {
+    constexpr std::size_t batch = os::max_descriptors_a_message;
+    if (handles.size() > batch)
+        throw Error("a task takes at most " + std::to_string(batch) + " handles (queues, pipe ends, …) along, not " +
+                    std::to_string(handles.size()));
+    std::vector<int> fds;
+    for (const auto& handle : handles) fds.push_back(handle.fd());
+    const std::byte something{1};
+    const auto sent = os::try_send_message(worker.socket.get(), std::span(&something, 1), fds);
+    if (!sent && sent.error() != std::errc::resource_unavailable_try_again && sent.error() != std::errc::broken_pipe &&
+        sent.error() != std::errc::connection_reset)
+        throw SystemError(sent.error(), "cannot send the descriptors of a task");
+    return bool(sent);
+}
+
+bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
+    if (worker.generation != callable.generation) {
+        // Tasks of an older generation that still wait are given numbers of the new one.
+        callables_.renew(callable);
+        if (worker.generation != callables_.generation()) {
+            if (!put(lock, worker, {.kind = TaskFrameKind::forget_callables}, {}, {})) return false;
+            worker.generation = callables_.generation();
+            worker.knows.clear();
+        }
+    }
+    if (callable.number < worker.knows.size() && worker.knows[callable.number]) return true;
+    serial::Writer writer;
+    serial::encode(writer, callable.entry);
+    writer.write(callable.state.data(), callable.state.size());
+    TaskFrame frame{.kind = TaskFrameKind::define, .callable = callable.number, .payload_size = writer.bytes().size()};
+    frame.handles = static_cast<std::uint32_t>(callable.handles.size());
+    Sent sent;
+    std::span<const std::byte> payload = writer.bytes();
+    if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
+    if (payload.size() > pool::max_inline) {
+        sent.block = frame.payload_at = allocate(lock, payload.size(), "a callable's state");
+        std::memcpy(segment_.data() + sent.block, payload.data(), payload.size());
+        payload = {};
+    }
+    // The last that can fail: descriptors in the socket must be followed by their frame.
+    try {
+        if (frame.handles && !send_handles(worker, callable.handles)) {
+            if (sent.block) heap_.free(sent.block);
+            return false;
+        }
+    } catch (...) {
+        if (sent.block) heap_.free(sent.block);
+        throw;
+    }
+    put(lock, worker, frame, payload, sent);
+    if (worker.knows.size() <= callable.number) worker.knows.resize(callable.number + 1);
+    worker.knows[callable.number] = true;
+    return true;
+}
+
+bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify) {
+    Worker& worker = workers_[index];
+    if (!worker.queued.empty() || !define(lock, worker, *task.callable)) return false;
+    TaskFrame frame{.kind = TaskFrameKind::task, .callable = task.callable->number};
+    frame.payload_at = task.arguments_at;
+    frame.payload_size = task.arguments_size;
+    frame.handles = static_cast<std::uint32_t>(task.handles.size());
+    frame.notify = notify;
+    const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
+    if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
+    if (frame.handles && !send_handles(worker, task.handles)) return false;
+    put(lock, worker, frame, payload, {.task = &task});
+    task.worker = index;
+    task.number = worker.next_number - 1;
+    task.state.store(PoolTask::State::sent, std::memory_order_relaxed);
+    return true;
+}
+
+bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
+    while (!worker.queued.empty()) {
+        pool::TaskFrame frame{.kind = worker.queued.front().kind};
+        const auto& queued = worker.queued.front();
+        frame.job_at = queued.job_at;
+        frame.round_at = queued.round_at;
+        if (queued.kind == TaskFrameKind::forget_callable) {
+            if (queued.generation != worker.generation) {
+                worker.queued.pop_front();  // forgotten with all others, and the number may be another's by now
+                continue;
+            }
+            frame.callable = queued.callable;
+        }
+        if (queued.job) {
+            try {
+                if (!define(lock, worker, *queued.job->callable)) return false;
+            } catch (...) {
+                // No memory for its callable, no descriptors for its handles.
+                const auto job = queued.job;
+                worker.queued.pop_front();
+                give_up(lock, *job, std::current_exception());
+                left(lock, job);
+                continue;
+            }
+            frame.callable = queued.job->callable->number;
+        }
+        if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;
+        worker.queued.pop_front();
+    }
+    return true;
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,144 @@
+// What comes out of the lanes: results, errors, and the end of a round.
+#include <cstring>
+
+#include <multiprocessing/errors.hpp>
+
+#include "os/socket.hpp"
+#include "pool/core.hpp"
+#include "serial/exception_record.hpp"
+
+namespace mp::detail {
+
+using pool::ResultFrame;
+using pool::ResultFrameKind;
+
+void PoolCore::take_results(const Lock& lock, std::size_t index) {
+    Worker& worker = workers_[index];
+    if (!worker.lane || worker.broken) return;
+    while (true) {
+        const auto bytes = worker.results.peek();
+        if (!bytes.data()) break;
+        ResultFrame frame;
+        if (bytes.size() < sizeof frame) {
+            worker.broken = true;
+            break;
+        }
+        std::memcpy(&frame, bytes.data(), sizeof frame);
+        const auto rest = bytes.subspan(sizeof frame);
+        const auto payload = frame.payload_at ? worker.lane->heap(frame.payload_at, frame.payload_size)
+                             : frame.payload_size <= rest.size() ? rest.first(frame.payload_size)
+                                                                  : std::span<const std::byte>();
+        if (payload.size() != frame.payload_size) {
+            worker.broken = true;
+            break;
+        }
+        take_result(lock, index, frame, payload);
+        worker.freed += bytes.size();
+        worker.results.release();
+    }
+    if (worker.results.broken()) worker.broken = true;
+    if (worker.broken && worker.child) worker.child->signal(SIGKILL);
+    // A worker that found the ring full has filled it: by then much more than this is taken out.
+    if (worker.freed >= pool::ring_size / 16) {
+        worker.freed = 0;
+        shm::notify<shm::Ordering::fenced>(worker.lane->header().result_room);
+    }
+}
+
+// Descriptors are in the socket before their frame is in the ring.
+std::vector<serial::Handle> PoolCore::take_handles(Worker& worker, std::size_t count) {
+    std::vector<serial::Handle> handles;
+    std::byte nothing;
+    while (handles.size() < count) {
+        const auto ready = os::wait_readable(worker.socket.get(), base::Deadline::now());
+        if (!ready || !*ready) break;
+        auto received = os::receive_message(worker.socket.get(), std::span(&nothing, 1));
+        if (!received || received->descriptors.empty()) break;
+        for (auto& fd : received->descriptors) handles.emplace_back(fd.release());
+    }
+    return handles;
+}
+
+void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFrame& frame,
+                           std::span<const std::byte> payload) {
+    Worker& worker = workers_[index];
+    // Blocks that this object takes over are given back when it goes.
+    auto keep = [&] {
+        return frame.payload_at ? pool::ResultBytes(worker.lane, frame.payload_at, frame.payload_size)
+                                : pool::ResultBytes(payload);
+    };
+    auto error_of = [&](const TaskInfo& task) {
+        const pool::ResultBytes bytes = keep();
+        try {
+            return serial::to_exception(serial::decode_exception(bytes.bytes()), task);
+        } catch (...) {
+            return std::current_exception();
+        }
+    };
+    if (frame.kind == ResultFrameKind::ready) {
+        worker.ready = true;
+        failed_starts_ = 0;
+        return;
+    }
+    if (frame.kind == ResultFrameKind::init_failed) {
+        const auto error = error_of({.function = "initializer"});
+        break_pool(lock, "its initializer failed: " + std::string(Failure(error).what()));
+        return;
+    }
+    // Frames before this one are done with.
+    while (!worker.sent.empty() && worker.sent.front().number < frame.number) {
+        if (worker.sent.front().block) heap_.free(worker.sent.front().block);
+        worker.sent.pop_front();
+    }
+    if (worker.sent.empty() || worker.sent.front().number != frame.number) {
+        worker.broken = true;
+        return;
+    }
+    if (frame.kind == ResultFrameKind::element_failed) {
+        const auto job = worker.sent.front().job;
+        if (!job || frame.element >= job->count) {
+            worker.broken = true;
+            return;
+        }
+        // Here and not by the worker, which may die between the frame and that.
+        states(*job)[frame.element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_relaxed);
+        element_failed(lock, *job, frame.element, error_of(info(*job, frame.element)), job->retries.exception);
+        return;
+    }
+    const Sent sent = std::move(worker.sent.front());
+    worker.sent.pop_front();
+    worker.answered = frame.number;
+    if (worker.stalled) {
+        worker.stalled = false;
+        schedule_.open(index);
+    }
+    if (frame.kind == ResultFrameKind::map_left && sent.job) {
+        if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
+        sent.job->unmade = 0;
+        left(lock, sent.job);
+        return;
+    }
+    if (!sent.task) {
+        worker.broken = true;
+        return;
+    }
+    PoolTask& task = *sent.task;
+    schedule_.done(index, frame.nanoseconds);
+    auto& awaited = worker.lane->header().awaited;
+    if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(pool::none, std::memory_order_relaxed);
+    if (frame.kind == ResultFrameKind::value) {
+        task.result = keep();
+        if (frame.handles) task.result_handles = take_handles(worker, frame.handles);
+        finish(lock, task);
+    } else if (task.attempt <= task.retries.exception && !terminated_) {
+        static_cast<void>(keep());
+        ++task.attempt;
+        task.state.store(PoolTask::State::pending, std::memory_order_relaxed);
+        schedule_.submit_first(reinterpret_cast<std::uintptr_t>(&task));
+    } else {
+        task.error = error_of(info(task));
+        finish(lock, task);
+    }
+}
+
+}  // namespace mp::detail
