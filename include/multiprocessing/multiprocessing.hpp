@@ -9,6 +9,7 @@
 #include <multiprocessing/exit_status.hpp>
 #include <multiprocessing/function.hpp>
 #include <multiprocessing/future.hpp>
+#include <multiprocessing/futures.hpp>
 #include <multiprocessing/init.hpp>
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/pool.hpp>

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/detail/engine.hpp>
 #include <multiprocessing/detail/pool_call.hpp>
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/export.hpp>
@@ -108,6 +109,25 @@ class Pool {
         return outcomes<detail::Spread, std::decay_t<F>>(function, range, options);
     }
 
+    /// map and starmap that do not wait: get() gives what these return. The input is read before this returns. (Without
+    /// default arguments, which g++ 12 destroys twice in a coroutine: there, options go into a variable first.)
+    template <class F, std::ranges::input_range Range>
+    auto map_async(F&& function, Range&& range) {
+        return map_async(function, range, CallOptions());
+    }
+    template <class F, std::ranges::input_range Range>
+    auto map_async(F&& function, Range&& range, const CallOptions& options) {
+        return values_later<detail::Plain, std::decay_t<F>>(function, range, options);
+    }
+    template <class F, std::ranges::input_range Range>
+    auto starmap_async(F&& function, Range&& range) {
+        return starmap_async(function, range, CallOptions());
+    }
+    template <class F, std::ranges::input_range Range>
+    auto starmap_async(F&& function, Range&& range, const CallOptions& options) {
+        return values_later<detail::Spread, std::decay_t<F>>(function, range, options);
+    }
+
     /// Runs f(arguments...) some time soon, in the order of submission. Arguments are copied now.
     template <class F, class... Args>
         requires(!std::is_same_v<std::remove_cvref_t<F>, CallOptions>)
@@ -133,7 +153,7 @@ class Pool {
             alignas(16) std::byte scratch[256];
             serial::Writer writer(scratch);
             (encode_argument<detail::task_argument<Args>>(writer, arguments), ...);
-            return Future<R>(detail::pool_submit(*core_, detail::describe_callable(*entry, held), writer, options));
+            return Future<R>(engine_->submit({.callable = detail::describe_callable(*entry, held), .arguments = &writer, .options = &options}));
         }
     }
 
@@ -174,7 +194,7 @@ class Pool {
     }
 
     template <class How, class F, class Range>
-    detail::MapResults run(const F& function, Range& range, const CallOptions& options) {
+    std::shared_ptr<detail::PendingMap> begin_map(const F& function, Range& range, const CallOptions& options) {
         using T = detail::map_element<Range>;
         using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
         detail::MapInput<T> input;
@@ -190,7 +210,7 @@ class Pool {
         if constexpr (detail::result_is_array<R>) spec.result_size = sizeof(R);
         else spec.encoded_results = !std::is_void_v<R>;
         spec.options = &options;
-        return detail::pool_map(*core_, spec);
+        return engine_->map(spec);
     }
 
     template <class How, class F, class Given, class Range>
@@ -200,20 +220,10 @@ class Pool {
         if constexpr (detail::callable_with<F, How, T>) {
             using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
             const F function(given);
-            const detail::MapResults results = run<How, F>(function, range, options);
-            if (auto error = results.first_error()) std::rethrow_exception(std::move(error));
-            if constexpr (!std::is_void_v<R>) {
-                std::vector<R> list;
-                if constexpr (detail::result_is_array<R> && !std::is_same_v<R, bool>) {
-                    // Shared memory holds live objects of a type that is nothing but its bytes.
-                    const R* const first = reinterpret_cast<const R*>(results.array());
-                    list.assign(first, first + results.size());
-                } else {
-                    list.reserve(results.size());
-                    for (std::uint64_t i = 0; i < results.size(); ++i) list.push_back(detail::map_value<R>(results, i));
-                }
-                return list;
-            }
+            const auto map = begin_map<How, F>(function, range, options);
+            map->wait(-1);
+            if (auto error = map->first_error()) std::rethrow_exception(std::move(error));
+            return detail::map_values<R>(*map);
         }
     }
 
@@ -224,27 +234,25 @@ class Pool {
         if constexpr (detail::callable_with<F, How, T>) {
             using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
             const F function(given);
-            const detail::MapResults results = run<How, F>(function, range, options);
-            std::vector<Outcome<R>> list;
-            list.reserve(results.size());
-            for (std::uint64_t i = 0; i < results.size(); ++i) {
-                if (!results.has_value(i)) {
-                    list.emplace_back(results.error(i));
-                } else if constexpr (std::is_void_v<R>) {
-                    list.emplace_back(std::monostate());
-                } else {
-                    try {
-                        list.emplace_back(detail::map_value<R>(results, i));
-                    } catch (...) {
-                        list.emplace_back(std::current_exception());
-                    }
-                }
-            }
-            return list;
+            const auto map = begin_map<How, F>(function, range, options);
+            map->wait(-1);
+            if (auto error = map->failure()) std::rethrow_exception(std::move(error));
+            return detail::map_outcomes<R>(*map);
         }
     }
 
-    std::shared_ptr<detail::PoolCore> core_;
+    template <class How, class F, class Given, class Range>
+    auto values_later(Given& given, Range& range, const CallOptions& options) {
+        using T = detail::map_element<Range>;
+        detail::check_map<F, How, T>();
+        if constexpr (detail::callable_with<F, How, T>) {
+            using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
+            const F function(given);
+            return Future<detail::map_result<R>>(begin_map<How, F>(function, range, options), &detail::map_values_of<R>);
+        }
+    }
+
+    std::shared_ptr<detail::Engine> engine_;
     int exceptions_ = 0;  // in flight when it was made: more of them in the destructor means unwinding
 };
 

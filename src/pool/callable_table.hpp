@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include <multiprocessing/detail/pool_call.hpp>
+#include <multiprocessing/detail/engine.hpp>
 
 #include "pool/task.hpp"
 

@@ -30,7 +30,8 @@ PoolCore::PoolCore(PoolOptions options)
       method_(options_.start_method.value_or(get_start_method())),
       heap_(0, 0),
       schedule_(static_cast<std::size_t>(worker_count_of(options_))),
-      workers_(static_cast<std::size_t>(worker_count_of(options_))) {
+      workers_(static_cast<std::size_t>(worker_count_of(options_))),
+      callbacks_(*this, options_.name) {
     if (options_.max_tasks_per_worker && *options_.max_tasks_per_worker < 1)
         throw std::invalid_argument("max_tasks_per_worker must be at least 1, not " +
                                     std::to_string(*options_.max_tasks_per_worker));
@@ -65,18 +66,18 @@ std::uint64_t PoolCore::allocate(const Lock&, std::uint64_t size, const char* wh
     return *place;
 }
 
-std::shared_ptr<PoolTask> PoolCore::submit(const CallableSpec& spec, const serial::Writer& arguments,
-                                           const CallOptions& options) {
+std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     require_owner();
+    const serial::Writer& arguments = *spec.arguments;
     auto task = std::make_shared<PoolTask>();
-    task->pool = shared_from_this();
+    task->pool = std::static_pointer_cast<PoolCore>(shared_from_this());
     task->handles.assign(arguments.handles().begin(), arguments.handles().end());
-    task->retries = options.retries.value_or(options_.retries);
-    task->label = options.label;
+    task->retries = spec.options->retries.value_or(options_.retries);
+    task->label = spec.options->label;
     task->arguments_size = arguments.bytes().size();
     Lock lock(mutex_);
     require_usable(lock);
-    task->callable = callables_.intern(spec);
+    task->callable = callables_.intern(spec.callable);
     if (task->arguments_size > pool::max_inline) {
         task->arguments_at = allocate(lock, task->arguments_size, "arguments");
         // Nobody else knows the place yet; copying is not done under the lock.
@@ -171,6 +172,7 @@ void PoolCore::finish(const Lock& lock, PoolTask& task) {
     // The ledger's hold on the task.
     const auto self = std::move(task.self);
     task.state.store(PoolTask::State::done, std::memory_order_release);
+    tell(lock, task.watchers);
     if (waiting_callers_ > 1) wake_callers();
 }
 
@@ -258,25 +260,5 @@ void PoolCore::cancel_waiting() {
         fail(lock, task, std::make_exception_ptr(TaskCancelled(info(task), "the pool is being left by an exception")));
     }
 }
-
-// The compiled half of pool_call.hpp and future.hpp.
-
-std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable, const serial::Writer& arguments,
-                                      const CallOptions& options) {
-    return core.submit(callable, arguments, options);
-}
-
-bool task_done(PoolTask& task) { return task.done() || task.pool->wait(task, base::Deadline::now()); }
-
-bool task_wait(PoolTask& task, double seconds) {
-    if (task.done()) return true;
-    return task.pool->wait(task, seconds < 0 ? base::Deadline::never()
-                                             : base::Deadline::after(std::chrono::duration<double>(seconds)));
-}
-
-bool task_cancel(PoolTask& task) { return !task.done() && task.pool->cancel(task); }
-std::exception_ptr task_error(const PoolTask& task) { return task.error; }
-std::span<const std::byte> task_result(const PoolTask& task) { return task.result.bytes(); }
-std::span<const serial::Handle> task_handles(const PoolTask& task) { return task.result_handles; }
 
 }  // namespace mp::detail

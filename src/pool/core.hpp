@@ -19,6 +19,7 @@
 #include "os/memory.hpp"
 #include "os/own_pid.hpp"
 #include "pool/callable_table.hpp"
+#include "pool/callback_thread.hpp"
 #include "pool/heap.hpp"
 #include "pool/job.hpp"
 #include "pool/lane.hpp"
@@ -29,35 +30,45 @@
 
 namespace mp::detail {
 
-class PoolCore : public std::enable_shared_from_this<PoolCore> {
+class PoolCore final : public Engine {
   public:
     explicit PoolCore(PoolOptions options);
-    ~PoolCore();
+    ~PoolCore() override;
 
     /// Starts the workers; throws when the system refuses, with none left. In a copy of the program whose static
     /// initialisers make a pool it does nothing: the pool starts with its first use, in the process that uses it.
     void start();
 
-    std::shared_ptr<PoolTask> submit(const CallableSpec& callable, const serial::Writer& arguments, const CallOptions& options);
+    std::shared_ptr<PendingTask> submit(const TaskSpec& spec) override;
     bool wait(PoolTask& task, base::Deadline deadline);
     bool cancel(PoolTask& task);
+    bool notify(PoolTask& task, pool::Watcher watcher);
 
-    std::shared_ptr<pool::Job> run(const MapSpec& spec);
+    std::shared_ptr<PendingMap> map(const MapSpec& spec) override;
+    bool wait(pool::Job& job, base::Deadline deadline);
+    bool cancel(const std::shared_ptr<pool::Job>& job);
+    bool notify(pool::Job& job, pool::Watcher watcher);
     void release(const std::shared_ptr<pool::Job>& job);
     const std::byte* results(const pool::Job& job) const;
     std::span<const std::byte> encoded_result(const pool::Job& job, std::uint64_t index) const;
     bool has_value(const pool::Job& job, std::uint64_t index) const;
 
-    void close();
-    void join();
-    void terminate();
+    bool help(const std::function<bool()>& done, double seconds) override;
+    std::size_t useful_window() const override;
+    CallbackThread& callbacks() override { return callbacks_; }
+    void forget(std::vector<pool::Watcher>& watchers, const Completion& completion);
+
+    void close() override;
+    void join() override;
+    void terminate() override;
+    void leave(bool unwinding) override;
     /// Cancels what has not begun.
     void cancel_waiting();
 
     /// Whether this process started it.
     bool is_mine() const { return started_.load(std::memory_order_acquire) && owner_ == os::own_pid(); }
-    std::size_t worker_count() const { return workers_.size(); }
-    std::vector<pid_t> pids();
+    int workers() const override { return static_cast<int>(workers_.size()); }
+    std::vector<pid_t> pids() override;
 
   private:
     using Lock = std::unique_lock<std::mutex>;
@@ -135,6 +146,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void give_up(const Lock& lock, pool::Job& job, std::exception_ptr reason);
     void element_failed(const Lock& lock, pool::Job& job, std::uint64_t element, std::exception_ptr error, int budget);
     void end(const Lock& lock, pool::Job& job);
+    void release(const Lock& lock, pool::Job& job);
     std::atomic<std::uint8_t>* states(const pool::Job& job) const;
 
     // Life and death of workers.
@@ -149,6 +161,9 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     void break_pool(const Lock& lock, const std::string& cause);
     void wake_watch();
     void wake_callers();
+    bool add_watcher(const Lock& lock, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
+    void tell(const Lock& lock, std::vector<pool::Watcher>& watchers);
+    void expect_any(const Lock& lock, int change);
     bool anything_left(const Lock&) const { return schedule_.waiting() + schedule_.assigned() > 0 || !jobs_.empty(); }
 
     const PoolOptions options_;
@@ -169,6 +184,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     pool::CallableTable callables_;
     std::uint64_t next_lane_ = 1;
     std::size_t waiting_callers_ = 0;
+    int awaiting_any_ = 0;                           // callers that want to know of each result
     int failed_starts_ = 0;                          // in a row, without a worker that came up
     bool rebalancing_ = false;                       // the pool's own thread looks now and then
     bool closed_ = false;
@@ -178,6 +194,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     os::OomCounters oom_;                            // as they stood when nobody had been killed since
     std::mutex ending_;                              // one join() of the thread at a time; never taken under mutex_
     std::thread watch_;
+    CallbackThread callbacks_;
 };
 
 }  // namespace mp::detail

@@ -19,11 +19,58 @@ std::atomic<std::uint8_t>* PoolCore::states(const Job& job) const {
     return reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + job.header.states_at);
 }
 
-std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
+namespace {
+
+// A map that was begun, in the hands of whoever wants its results.
+class PoolMap final : public PendingMap {
+  public:
+    PoolMap(std::shared_ptr<PoolCore> core, std::shared_ptr<Job> job) : core_(std::move(core)), job_(std::move(job)) {}
+    ~PoolMap() override {
+        if (job_->count) core_->release(job_);
+    }
+
+    bool poll() override { return core_->wait(*job_, base::Deadline::now()); }
+    bool wait(double seconds) override {
+        return core_->wait(*job_, seconds < 0 ? base::Deadline::never()
+                                              : base::Deadline::after(std::chrono::duration<double>(seconds)));
+    }
+    bool cancel() override { return core_->cancel(job_); }
+    std::exception_ptr failure() const override { return job_->failure; }
+    bool notify(std::shared_ptr<Completion> completion, bool watched) override {
+        return core_->notify(*job_, {std::move(completion), watched});
+    }
+    void forget(const Completion& completion) override { core_->forget(job_->watchers, completion); }
+    Engine& engine() override { return *core_; }
+
+    std::uint64_t size() const override { return job_->count; }
+    bool has_value(std::uint64_t index) const override { return core_->has_value(*job_, index); }
+    const std::byte* array() const override { return core_->results(*job_); }
+    std::span<const std::byte> encoded(std::uint64_t index) const override { return core_->encoded_result(*job_, index); }
+    std::exception_ptr first_error() const override {
+        if (job_->failure) return job_->failure;
+        return job_->errors.empty() ? nullptr : job_->errors.begin()->second;
+    }
+    std::exception_ptr error(std::uint64_t index) const override {
+        const auto found = job_->errors.find(index);
+        if (found != job_->errors.end()) return found->second;
+        return std::make_exception_ptr(
+            PoolBroken("the pool has neither a result nor a reason for element " + std::to_string(index)));
+    }
+
+  private:
+    std::shared_ptr<PoolCore> core_;
+    std::shared_ptr<Job> job_;
+};
+
+}  // namespace
+
+std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     require_owner();
     if (spec.options->chunk_size && *spec.options->chunk_size < 1)
         throw std::invalid_argument("chunk_size must be at least 1, not " + std::to_string(*spec.options->chunk_size));
     auto job = std::make_shared<Job>();
+    // From here on, since it frees what is taken below.
+    auto map = std::make_shared<PoolMap>(std::static_pointer_cast<PoolCore>(shared_from_this()), job);
     job->count = spec.count;
     job->retries = spec.options->retries.value_or(options_.retries);
     job->label = spec.options->label;
@@ -39,26 +86,21 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
         require_usable(lock);
         if (spec.count == 0) {
             job->done = true;
-            return job;
+            return map;
         }
-        try {
-            auto take = [&](std::uint64_t size, const char* what) {
-                job->blocks.push_back(allocate(lock, size, what));
-                return job->blocks.back();
-            };
-            job->at = take(sizeof header, "a map");
-            header.states_at = take(spec.count, "a map");
-            header.inputs_at = take(spec.inputs.size(), "input");
-            if (!spec.input_offsets.empty()) header.input_offsets_at = take(spec.input_offsets.size_bytes(), "input");
-            if (result_size) {
-                if (spec.count > ~std::uint64_t(0) / 2 / result_size) throw std::length_error("map: the range is too long");
-                header.results_at = take(spec.count * result_size, "results");
-            }
-            job->callable = callables_.intern(spec.callable);
-        } catch (...) {
-            for (const auto block : job->blocks) heap_.free(block);
-            throw;
+        auto take = [&](std::uint64_t size, const char* what) {
+            job->blocks.push_back(allocate(lock, size, what));
+            return job->blocks.back();
+        };
+        job->at = take(sizeof header, "a map");
+        header.states_at = take(spec.count, "a map");
+        header.inputs_at = take(spec.inputs.size(), "input");
+        if (!spec.input_offsets.empty()) header.input_offsets_at = take(spec.input_offsets.size_bytes(), "input");
+        if (result_size) {
+            if (spec.count > ~std::uint64_t(0) / 2 / result_size) throw std::length_error("map: the range is too long");
+            header.results_at = take(spec.count * result_size, "results");
         }
+        job->callable = callables_.intern(spec.callable);
     }
     std::memcpy(segment_.data() + job->at, &header, sizeof header);
     std::memset(segment_.data() + header.states_at, 0, spec.count);
@@ -67,25 +109,42 @@ std::shared_ptr<Job> PoolCore::run(const MapSpec& spec) {
         std::memcpy(segment_.data() + header.input_offsets_at, spec.input_offsets.data(), spec.input_offsets.size_bytes());
     {
         Lock lock(mutex_);
-        if (!broken_.empty() || terminated_) {
-            for (const auto block : job->blocks) heap_.free(block);
-            require_usable(lock);
-        }
+        if (!broken_.empty() || terminated_) require_usable(lock);
         jobs_.push_back(job);
         try {
             begin_round(lock, job, {}, true);
         } catch (...) {
             std::erase(jobs_, job);
-            for (const auto block : job->blocks) heap_.free(block);
             throw;
         }
     }
-    work_until([&](const Lock&) { return job->done; }, base::Deadline::never());
-    if (job->failure) {
-        release(job);
-        std::rethrow_exception(job->failure);
+    return map;
+}
+
+bool PoolCore::wait(Job& job, base::Deadline deadline) {
+    {
+        Lock lock(mutex_);
+        if (job.done) return true;
     }
-    return job;
+    require_owner();
+    return work_until([&](const Lock&) { return job.done; }, deadline);
+}
+
+bool PoolCore::cancel(const std::shared_ptr<Job>& job) {
+    require_owner();
+    Lock lock(mutex_);
+    if (job->done || job->failure) return false;
+    give_up(lock, *job, std::make_exception_ptr(TaskCancelled(TaskInfo{.function = job->callable->name(), .label = job->label})));
+    // As if one more worker had left: when no other is at work on it, it is over.
+    ++job->taking_part;
+    left(lock, job);
+    return true;
+}
+
+bool PoolCore::notify(Job& job, pool::Watcher watcher) {
+    require_owner();
+    Lock lock(mutex_);
+    return !job.done && add_watcher(lock, job.watchers, std::move(watcher));
 }
 
 // `all`: every element; otherwise those that are named.
@@ -205,26 +264,36 @@ void PoolCore::element_failed(const Lock&, Job& job, std::uint64_t element, std:
     }
 }
 
-void PoolCore::end(const Lock&, Job& job) {
+// The caller holds on to the job.
+void PoolCore::end(const Lock& lock, Job& job) {
     job.done = true;
     std::erase_if(jobs_, [&](const auto& other) { return other.get() == &job; });
+    tell(lock, job.watchers);
+    if (job.abandoned) release(lock, job);
     wake_callers();
 }
 
+// Nobody will look at its results; it is finished all the same.
 void PoolCore::release(const std::shared_ptr<Job>& job) {
-    Lock lock(mutex_);
     if (owner_ != os::own_pid()) return;
-    for (const auto block : job->blocks) heap_.free(block);
-    job->blocks.clear();
-    if (job->encoded) {
+    Lock lock(mutex_);
+    job->abandoned = true;
+    const bool begun = std::ranges::find(jobs_, job) != jobs_.end();
+    if (!begun) release(lock, *job);
+}
+
+void PoolCore::release(const Lock& lock, Job& job) {
+    for (const auto block : job.blocks) heap_.free(block);
+    job.blocks.clear();
+    if (job.encoded) {
         for (auto& worker : workers_) {
-            if (!worker.lane || worker.stop_sent || !job->lanes.contains(worker.lane_number)) continue;
-            worker.queued.push_back({.kind = TaskFrameKind::forget_job, .job_at = job->at});
+            if (!worker.lane || worker.stop_sent || !job.lanes.contains(worker.lane_number)) continue;
+            worker.queued.push_back({.kind = TaskFrameKind::forget_job, .job_at = job.at});
             flush_queued(lock, worker);
         }
     }
-    job->lanes.clear();
-    forget(lock, std::move(job->callable));
+    job.lanes.clear();
+    forget(lock, std::move(job.callable));
     // Pages stay for the next map, up to a point.
     constexpr std::uint64_t keep = 64 << 20;
     if (const auto unused = heap_.trim(keep))
@@ -248,31 +317,5 @@ std::span<const std::byte> PoolCore::encoded_result(const Job& job, std::uint64_
     if (bytes.size() != place.size) throw SerializationError("the result of element " + std::to_string(index) + " is damaged");
     return bytes;
 }
-
-// The compiled half of pool_call.hpp.
-
-MapResults::MapResults(std::shared_ptr<PoolCore> core, std::shared_ptr<PoolJob> job)
-    : core_(std::move(core)), job_(std::move(job)) {}
-MapResults::MapResults(MapResults&&) noexcept = default;
-MapResults::~MapResults() {
-    if (job_ && job_->count) core_->release(job_);
-}
-
-std::uint64_t MapResults::size() const { return job_->count; }
-bool MapResults::has_value(std::uint64_t index) const { return core_->has_value(*job_, index); }
-const std::byte* MapResults::array() const { return core_->results(*job_); }
-std::span<const std::byte> MapResults::encoded(std::uint64_t index) const { return core_->encoded_result(*job_, index); }
-
-std::exception_ptr MapResults::first_error() const {
-    return job_->errors.empty() ? nullptr : job_->errors.begin()->second;
-}
-
-std::exception_ptr MapResults::error(std::uint64_t index) const {
-    const auto found = job_->errors.find(index);
-    if (found != job_->errors.end()) return found->second;
-    return std::make_exception_ptr(PoolBroken("the pool has neither a result nor a reason for element " + std::to_string(index)));
-}
-
-MapResults pool_map(PoolCore& core, const MapSpec& spec) { return MapResults(core.shared_from_this(), core.run(spec)); }
 
 }  // namespace mp::detail

@@ -125,7 +125,7 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     PoolTask& task = *sent.task;
     schedule_.done(index, frame.nanoseconds);
     auto& awaited = worker.lane->header().awaited;
-    if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(pool::none, std::memory_order_relaxed);
+    if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(awaiting_any_ ? 0 : pool::none, std::memory_order_relaxed);
     if (frame.kind == ResultFrameKind::value) {
         task.result = keep();
         if (frame.handles) task.result_handles = take_handles(worker, frame.handles);

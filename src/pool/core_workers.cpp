@@ -132,6 +132,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
 
 void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
     worker.generation = callables_.generation();
+    if (awaiting_any_) worker.lane->header().awaited.store(0, std::memory_order_relaxed);
     workers_[index] = std::move(worker);
     if (stopping_ || terminated_ || !broken_.empty()) {
         if (stopping_ && !terminated_ && broken_.empty()) send_stop(lock, workers_[index]);
@@ -353,6 +354,7 @@ void PoolCore::join() {
     wake_watch();
     std::lock_guard ending(ending_);
     if (watch_.joinable()) watch_.join();
+    callbacks_.finish();
 }
 
 void PoolCore::terminate() {
@@ -370,6 +372,7 @@ void PoolCore::terminate() {
     wake_watch();
     std::lock_guard ending(ending_);
     if (watch_.joinable()) watch_.join();
+    callbacks_.finish();
 }
 
 std::vector<pid_t> PoolCore::pids() {

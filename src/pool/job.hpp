@@ -39,6 +39,8 @@ struct PoolJob {
     std::exception_ptr damage;               // a worker died whose record of what it was doing cannot be believed
     std::exception_ptr failure;              // of the whole call: over as soon as everybody has left
     bool done = false;
+    bool abandoned = false;                  // nobody will look at the results
+    std::vector<pool::Watcher> watchers;     // who is told when it is done
 
     int attempt(std::uint64_t element) const {
         const auto found = attempts.find(element);

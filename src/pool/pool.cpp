@@ -11,32 +11,36 @@
 
 namespace mp {
 
-Pool::Pool(PoolOptions options)
-    : core_(std::make_shared<detail::PoolCore>(std::move(options))), exceptions_(std::uncaught_exceptions()) {
+namespace {
+
+std::shared_ptr<detail::Engine> make_engine(PoolOptions options) {
+    auto core = std::make_shared<detail::PoolCore>(std::move(options));
     // A pool in a global is made in every copy of the program too; there it waits until somebody uses it.
-    if (process::role() != process::Role::copy_before_main) core_->start();
+    if (process::role() != process::Role::copy_before_main) core->start();
+    return core;
 }
+
+}  // namespace
+
+Pool::Pool(PoolOptions options) : engine_(make_engine(std::move(options))), exceptions_(std::uncaught_exceptions()) {}
 
 Pool::Pool(Pool&& other) noexcept = default;
 
 Pool& Pool::operator=(Pool&& other) noexcept {
-    std::swap(core_, other.core_);
+    std::swap(engine_, other.engine_);
     std::swap(exceptions_, other.exceptions_);
     return *this;
 }
 
 Pool::~Pool() {
-    if (!core_ || !core_->is_mine()) return;
-    if (std::uncaught_exceptions() > exceptions_) core_->cancel_waiting();
-    core_->close();
-    core_->join();
+    if (engine_) engine_->leave(std::uncaught_exceptions() > exceptions_);
 }
 
-void Pool::close() { core_->close(); }
-void Pool::join() { core_->join(); }
-void Pool::terminate() { core_->terminate(); }
-int Pool::workers() const { return static_cast<int>(core_->worker_count()); }
-std::vector<pid_t> Pool::pids() const { return core_->pids(); }
+void Pool::close() { engine_->close(); }
+void Pool::join() { engine_->join(); }
+void Pool::terminate() { engine_->terminate(); }
+int Pool::workers() const { return engine_->workers(); }
+std::vector<pid_t> Pool::pids() const { return engine_->pids(); }
 
 }  // namespace mp
 

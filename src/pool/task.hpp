@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <multiprocessing/detail/engine.hpp>
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/pool_options.hpp>
 #include <multiprocessing/serialize.hpp>
@@ -77,6 +78,12 @@ class ResultBytes {
     std::uint64_t size_ = 0;
 };
 
+/// Who is told when something is over.
+struct Watcher {
+    std::shared_ptr<detail::Completion> completion;
+    bool watched = false;               // counted in the callback thread's expectations
+};
+
 }  // namespace mp::pool
 
 namespace mp::detail {
@@ -84,7 +91,7 @@ namespace mp::detail {
 class PoolCore;
 
 /// Shared by its Future and the pool. Written by the pool under its lock until `done`; read by anybody afterwards.
-struct PoolTask {
+struct PoolTask final : PendingTask {
     enum class State : std::uint32_t { pending, sent, done };
 
     std::shared_ptr<PoolCore> pool;
@@ -104,6 +111,18 @@ struct PoolTask {
     pool::ResultBytes result;
     std::vector<serial::Handle> result_handles;
     std::exception_ptr error;
+    std::vector<pool::Watcher> watchers;          // told when it is done
+
+    bool poll() override;
+    bool wait(double seconds) override;
+    bool cancel() override;
+    std::exception_ptr failure() const override { return error; }
+    std::exception_ptr first_error() const override { return error; }
+    bool notify(std::shared_ptr<Completion> completion, bool watched) override;
+    void forget(const Completion& completion) override;
+    Engine& engine() override;
+    std::span<const std::byte> bytes() const override { return result.bytes(); }
+    std::span<const serial::Handle> attached() const override { return result_handles; }
 
     bool done() const { return state.load(std::memory_order_acquire) == State::done; }
 };

@@ -1,5 +1,5 @@
 /// \file
-/// Between the pool's typed face and its compiled core: calls described as bytes and entries.
+/// Between the pool's typed face and its compiled core: calls turned into bytes and entries.
 #pragma once
 
 #include <cstddef>
@@ -16,29 +16,16 @@
 #include <utility>
 #include <vector>
 
+#include <multiprocessing/detail/engine.hpp>
 #include <multiprocessing/detail/pool_entry.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/function.hpp>
+#include <multiprocessing/outcome.hpp>
 #include <multiprocessing/pool_options.hpp>
 #include <multiprocessing/range.hpp>
 #include <multiprocessing/serialize.hpp>
 
 namespace mp::detail {
-
-class PoolCore;
-struct PoolTask;
-struct PoolJob;
-
-/// A callable before its type is forgotten.
-struct CallableSpec {
-    const EntryRecord* entry = nullptr;
-    const void* function = nullptr;
-    void (*encode)(serial::Writer& writer, const void* function) = nullptr;
-    std::span<const std::byte> key{};  ///< its state as bytes, when these say all about it
-    bool keyed = false;
-    const void* code = nullptr;        ///< of a plain function, for its name
-    const std::type_info* type = nullptr;
-};
 
 template <class F>
 CallableSpec describe_callable(const EntryRecord& entry, const F& function) {
@@ -65,52 +52,6 @@ CallableSpec describe_callable(const EntryRecord& entry, const F& function) {
 template <class T>
 using task_argument = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
                                          std::string, std::decay_t<T>>;
-
-MP_EXPORT std::shared_ptr<PoolTask> pool_submit(PoolCore& core, const CallableSpec& callable,
-                                                const serial::Writer& arguments, const CallOptions& options);
-MP_EXPORT bool task_done(PoolTask& task);
-/// Waits; `seconds` below zero is for ever. True when it is done.
-MP_EXPORT bool task_wait(PoolTask& task, double seconds);
-MP_EXPORT bool task_cancel(PoolTask& task);
-/// Of a task that is done: its error, or null; its result.
-MP_EXPORT std::exception_ptr task_error(const PoolTask& task);
-MP_EXPORT std::span<const std::byte> task_result(const PoolTask& task);
-MP_EXPORT std::span<const serial::Handle> task_handles(const PoolTask& task);
-
-struct MapSpec {
-    CallableSpec callable{};
-    std::uint64_t count = 0;
-    std::span<const std::byte> inputs{};
-    std::span<const std::uint64_t> input_offsets{};  ///< count + 1 of them when inputs are encoded
-    std::uint64_t result_size = 0;                   ///< of each, in an array; 0: encoded, or none
-    bool encoded_results = false;
-    const CallOptions* options = nullptr;
-};
-
-/// The results of a map that is over, in shared memory. Freed with this object.
-class MP_EXPORT MapResults {
-  public:
-    MapResults(std::shared_ptr<PoolCore> core, std::shared_ptr<PoolJob> job);
-    MapResults(MapResults&&) noexcept;
-    MapResults& operator=(MapResults&&) = delete;
-    ~MapResults();
-
-    std::uint64_t size() const;
-    bool has_value(std::uint64_t index) const;
-    std::exception_ptr error(std::uint64_t index) const;
-    /// The error of the first element that has one; null when all have values.
-    std::exception_ptr first_error() const;
-    /// The array of results.
-    const std::byte* array() const;
-    std::span<const std::byte> encoded(std::uint64_t index) const;
-
-  private:
-    std::shared_ptr<PoolCore> core_;
-    std::shared_ptr<PoolJob> job_;
-};
-
-/// Runs it and waits for its end.
-MP_EXPORT MapResults pool_map(PoolCore& core, const MapSpec& spec);
 
 /// The input of a map as bytes that the workers can read.
 template <class T>
@@ -180,7 +121,7 @@ R read_value(const std::byte* place) {
 }
 
 template <class R>
-R map_value(const MapResults& results, std::uint64_t index) {
+R map_value(const PendingMap& results, std::uint64_t index) {
     if constexpr (result_is_array<R>) {
         return read_value<R>(results.array() + index * sizeof(R));
     } else {
@@ -189,6 +130,53 @@ R map_value(const MapResults& results, std::uint64_t index) {
         reader.finish();
         return value;
     }
+}
+
+/// What map returns for results of type R.
+template <class R>
+using map_result = std::conditional_t<std::is_void_v<R>, void, std::vector<std::conditional_t<std::is_void_v<R>, char, R>>>;
+
+/// The values of a map that is over and in which nothing failed.
+template <class R>
+map_result<R> map_values(const PendingMap& results) {
+    if constexpr (!std::is_void_v<R>) {
+        std::vector<R> list;
+        if constexpr (result_is_array<R> && !std::is_same_v<R, bool>) {
+            // The results are live objects of a type that is nothing but its bytes.
+            const R* const first = reinterpret_cast<const R*>(results.array());
+            list.assign(first, first + results.size());
+        } else {
+            list.reserve(results.size());
+            for (std::uint64_t i = 0; i < results.size(); ++i) list.push_back(map_value<R>(results, i));
+        }
+        return list;
+    }
+}
+/// The same, as a Future calls it.
+template <class R>
+map_result<R> map_values_of(Pending& pending) {
+    return map_values<R>(static_cast<PendingMap&>(pending));
+}
+
+/// What became of each element of a map that is over and has not failed as a whole.
+template <class R>
+std::vector<Outcome<R>> map_outcomes(const PendingMap& results) {
+    std::vector<Outcome<R>> list;
+    list.reserve(results.size());
+    for (std::uint64_t i = 0; i < results.size(); ++i) {
+        if (!results.has_value(i)) {
+            list.emplace_back(results.error(i));
+        } else if constexpr (std::is_void_v<R>) {
+            list.emplace_back(std::monostate());
+        } else {
+            try {
+                list.emplace_back(map_value<R>(results, i));
+            } catch (...) {
+                list.emplace_back(std::current_exception());
+            }
+        }
+    }
+    return list;
 }
 
 }  // namespace mp::detail

@@ -1,0 +1,157 @@
+/// \file
+/// What runs a pool's calls: the interface between the typed face and whatever does the work - processes here, threads,
+/// the calling thread, other machines. Only bytes, handles and entries cross it; nothing in it assumes that memory is
+/// shared or that a worker is one process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <typeinfo>
+#include <vector>
+
+#include <multiprocessing/detail/entry.hpp>
+#include <multiprocessing/export.hpp>
+#include <multiprocessing/serialize.hpp>
+
+namespace mp {
+struct CallOptions;
+}  // namespace mp
+
+namespace mp::detail {
+
+/// A callable before its type is forgotten.
+struct CallableSpec {
+    const EntryRecord* entry = nullptr;
+    const void* function = nullptr;
+    void (*encode)(serial::Writer& writer, const void* function) = nullptr;
+    std::span<const std::byte> key{};  ///< its state as bytes, when these say all about it
+    bool keyed = false;
+    const void* code = nullptr;  ///< of a plain function, for its name
+    const std::type_info* type = nullptr;
+};
+
+/// One call of submit. Needed until the engine's function returns.
+struct TaskSpec {
+    CallableSpec callable{};
+    const serial::Writer* arguments = nullptr;
+    const CallOptions* options = nullptr;
+};
+
+/// One call of map and its relatives. Needed until the engine's function returns.
+struct MapSpec {
+    CallableSpec callable{};
+    std::uint64_t count = 0;
+    std::span<const std::byte> inputs{};
+    std::span<const std::uint64_t> input_offsets{};  ///< count + 1 of them when inputs are encoded
+    std::uint64_t result_size = 0;                   ///< of each, in an array; 0: encoded, or none
+    bool encoded_results = false;
+    const CallOptions* options = nullptr;
+};
+
+class Bell;
+class CallbackThread;
+class Engine;
+
+/// Told that something is over, once, by whichever thread notices it, with an engine's lock held: it is short, does not
+/// throw and calls no engine.
+class Completion {
+  public:
+    virtual void completed() noexcept = 0;
+
+  protected:
+    ~Completion() = default;
+};
+
+/// What an engine was given to do. Dropping it changes nothing: the work is done all the same. Any thread.
+class MP_EXPORT Pending {
+  public:
+    Pending() = default;
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    virtual ~Pending();
+
+    /// Whether it is over by now. Does not wait.
+    virtual bool poll() = 0;
+    /// Waits until it is over; true then. `seconds` below zero is for ever.
+    virtual bool wait(double seconds) = 0;
+    /// Nothing more of it is begun; it ends with TaskCancelled. False when it is too late for that.
+    virtual bool cancel() = 0;
+    /// Once it is over: why all of it failed; null otherwise.
+    virtual std::exception_ptr failure() const = 0;
+    /// Once it is over: its failure, or the error of the first element that has one; null when there are only values.
+    virtual std::exception_ptr first_error() const = 0;
+    /// Has `completion` told when this is over; false when it is over already, and then nobody is told. `watched`: the
+    /// engine sees to it that this is noticed soon; otherwise it is noticed while somebody is in Engine::help().
+    virtual bool notify(std::shared_ptr<Completion> completion, bool watched) = 0;
+    /// Takes notify() back, when it has not been told yet.
+    virtual void forget(const Completion& completion) = 0;
+    virtual Engine& engine() = 0;
+
+    /// A descriptor that becomes readable when this is over, and stays so. Lives as long as this; made by the first
+    /// call.
+    int bell();
+
+  private:
+    std::once_flag bell_made_;
+    std::shared_ptr<Bell> bell_;
+};
+
+/// One submitted task.
+class MP_EXPORT PendingTask : public Pending {
+  public:
+    /// The result of one that is over and has not failed. Lives as long as this.
+    virtual std::span<const std::byte> bytes() const = 0;
+    virtual std::span<const serial::Handle> attached() const = 0;
+};
+
+/// One map. What is said of elements holds once it is over; the results live as long as this.
+class MP_EXPORT PendingMap : public Pending {
+  public:
+    virtual std::uint64_t size() const = 0;
+    virtual bool has_value(std::uint64_t index) const = 0;
+    /// Of an element without a value.
+    virtual std::exception_ptr error(std::uint64_t index) const = 0;
+    /// The array of results.
+    virtual const std::byte* array() const = 0;
+    virtual std::span<const std::byte> encoded(std::uint64_t index) const = 0;
+};
+
+/// Runs calls. All members may be called by several threads at once.
+class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
+  public:
+    Engine() = default;
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+    virtual ~Engine();
+
+    virtual std::shared_ptr<PendingTask> submit(const TaskSpec& spec) = 0;
+    /// Begins it, and does not wait for its end.
+    virtual std::shared_ptr<PendingMap> map(const MapSpec& spec) = 0;
+
+    /// The calling thread does the engine's work until `done()`, which is looked at after each completion, with the
+    /// engine's lock held; false when `seconds` (below zero: for ever) passed first.
+    virtual bool help(const std::function<bool()>& done, double seconds) = 0;
+    /// How many small tasks one caller should have under way so that no worker waits for the next: few while they take
+    /// long.
+    virtual std::size_t useful_window() const = 0;
+    /// Where user callbacks run.
+    virtual CallbackThread& callbacks() = 0;
+
+    virtual void close() = 0;
+    virtual void join() = 0;
+    virtual void terminate() = 0;
+    /// What ~Pool does: finishes everything; when `unwinding`, what has not begun is cancelled first.
+    virtual void leave(bool unwinding) = 0;
+
+    virtual int workers() const = 0;
+    virtual std::vector<pid_t> pids() = 0;
+};
+
+}  // namespace mp::detail

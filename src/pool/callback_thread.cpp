@@ -1,0 +1,120 @@
+#include "pool/callback_thread.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <exception>
+#include <optional>
+
+#include <multiprocessing/outcome.hpp>
+
+#include "os/own_pid.hpp"
+#include "os/threads.hpp"
+
+namespace mp::detail {
+
+CallbackThread::~CallbackThread() {
+    if (!thread_.joinable()) return;
+    // In a fork of the owner the thread does not exist; and a last owner may let go in one of its own calls.
+    if (owner_ != os::own_pid() || thread_.get_id() == std::this_thread::get_id())
+        thread_.detach();
+    else
+        finish();
+}
+
+// Signals are for the program's own threads.
+void CallbackThread::start() {
+    if (thread_.joinable()) return;
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    owner_ = os::own_pid();
+    try {
+        // The engine lives on while a call of its own lets go of it.
+        thread_ = std::thread([this, engine = engine_.shared_from_this()] { run(); });
+    } catch (...) {
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        throw;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void CallbackThread::expect() {
+    const std::scoped_lock hold(mutex_);
+    if (!finished_) start();
+    expected_.fetch_add(1, std::memory_order_relaxed);
+    news_.notify_one();
+}
+
+void CallbackThread::came() { expected_.fetch_sub(1, std::memory_order_relaxed); }
+
+void CallbackThread::post(std::function<void()> call) {
+    {
+        const std::scoped_lock hold(mutex_);
+        if (!finished_) {
+            start();
+            posted_.push_back(std::move(call));
+            anything_.store(true, std::memory_order_relaxed);
+            news_.notify_one();
+            return;
+        }
+    }
+    call_one(call);
+}
+
+void CallbackThread::run() {
+    ::pthread_setname_np(::pthread_self(), "mp-callbacks");
+    // Between calls it is the library's own.
+    std::optional<os::IgnoredThread> idle(std::in_place);
+    std::unique_lock lock(mutex_);
+    while (true) {
+        if (!posted_.empty()) {
+            const auto call = std::move(posted_.front());
+            posted_.pop_front();
+            anything_.store(!posted_.empty() || finishing_, std::memory_order_relaxed);
+            lock.unlock();
+            idle.reset();
+            call_one(call);
+            idle.emplace();
+            lock.lock();
+        } else if (finishing_) {
+            finished_ = true;
+            return;
+        } else if (expected_.load(std::memory_order_relaxed) > 0) {
+            lock.unlock();
+            engine_.help(
+                [&] {
+                    return anything_.load(std::memory_order_relaxed) || expected_.load(std::memory_order_relaxed) == 0;
+                },
+                -1);
+            lock.lock();
+        } else {
+            news_.wait(lock);
+        }
+    }
+}
+
+void CallbackThread::call_one(const std::function<void()>& call) const noexcept {
+    try {
+        call();
+    } catch (...) {
+        const std::string text = Failure(std::current_exception()).to_string();
+        std::fprintf(stderr, "multiprocessing: a callback of pool \"%s\" failed: %s\n", name_.c_str(), text.c_str());
+    }
+}
+
+void CallbackThread::finish() {
+    {
+        const std::scoped_lock hold(mutex_);
+        finishing_ = true;
+        anything_.store(true, std::memory_order_relaxed);
+        if (!thread_.joinable()) finished_ = true;
+        news_.notify_one();
+        if (finished_ && !thread_.joinable()) return;
+        if (thread_.get_id() == std::this_thread::get_id()) return;
+    }
+    if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace mp::detail
