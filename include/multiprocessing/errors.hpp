@@ -148,8 +148,8 @@ class MP_EXPORT WorkerLost : public Error {
 /// A task ran longer than its `task_timeout` (it was stopped; the pool goes on), or a call than its `timeout`.
 class MP_EXPORT TaskTimeout : public Error {
   public:
-    /// `pid` 0: it was not running.
-    TaskTimeout(TaskInfo task, std::chrono::nanoseconds limit, pid_t pid = 0);
+    /// `pid` 0: it was not running. `stack`: where it was.
+    TaskTimeout(TaskInfo task, std::chrono::nanoseconds limit, pid_t pid = 0, Stack stack = {});
     explicit TaskTimeout(const std::string& text);
     TaskTimeout(const TaskTimeout&) = default;
     TaskTimeout& operator=(const TaskTimeout&) = default;
@@ -159,11 +159,14 @@ class MP_EXPORT TaskTimeout : public Error {
     std::chrono::nanoseconds limit() const noexcept { return limit_; }
     /// The worker that ran it; 0 when none did.
     pid_t pid() const noexcept { return pid_; }
+    /// Where the task was when its time was over; empty when it was not running or could not say.
+    const Stack& stack() const noexcept { return stack_; }
 
   private:
     std::shared_ptr<const TaskInfo> task_;
     std::chrono::nanoseconds limit_{0};
     pid_t pid_ = 0;
+    Stack stack_;
 };
 
 /// A task that was cancelled before it had a result.

@@ -1,8 +1,6 @@
 #include "os/crash_report.hpp"
 
-#include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -12,15 +10,11 @@
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
-#include <unwind.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-
-#include "os/build_id.hpp"
-#include "os/raw_stack.hpp"
 
 // Provided by every sanitizer runtime, by nothing else.
 extern "C" [[gnu::weak]] void __sanitizer_print_stack_trace();
@@ -89,97 +83,6 @@ std::uint64_t stack_pointer(const ucontext_t& context) {
 #endif
 }
 
-std::uint64_t program_counter(const ucontext_t& context) {
-#if defined(__x86_64__)
-    return static_cast<std::uint64_t>(context.uc_mcontext.gregs[REG_RIP]);
-#elif defined(__aarch64__)
-    return context.uc_mcontext.pc;
-#else
-    (void)context;
-    return 0;
-#endif
-}
-
-/// Makes the context what it was before the call of a function that does not exist: the unwinder cannot begin there.
-void undo_call(ucontext_t& context) {
-#if defined(__x86_64__)
-    auto& registers = context.uc_mcontext.gregs;
-    registers[REG_RIP] = *reinterpret_cast<const greg_t*>(registers[REG_RSP]);
-    registers[REG_RSP] += 8;
-#elif defined(__aarch64__)
-    context.uc_mcontext.pc = context.uc_mcontext.regs[30];
-#else
-    (void)context;
-#endif
-}
-
-/// The module around an address, without taking the loader's lock, which the dying thread may hold.
-bool find_module(std::uint64_t address, dl_find_object& found) {
-    return ::_dl_find_object(reinterpret_cast<void*>(address), &found) == 0;
-}
-
-void copy_path(char (&to)[224], const char* from) {
-    const std::size_t length = std::strlen(from);
-    const std::size_t skip = length < sizeof to ? 0 : length - (sizeof to - 1);
-    std::memcpy(to, from + skip, length - skip + 1);
-}
-
-/// Index of the module in the report, entered when it is new.
-std::uint32_t module_index(CrashReport& report, const dl_find_object& found, char (&own_path)[224]) {
-    const char* path = found.dlfo_link_map->l_name;
-    if (!path || !*path) path = own_path;
-    const BuildId build_id = build_id_of_image(found.dlfo_map_start);
-    const auto id = build_id.bytes();
-    CrashModule next{};
-    copy_path(next.path, path);
-    next.build_id_size = static_cast<std::uint32_t>(std::min(id.size(), sizeof next.build_id));
-    std::memcpy(next.build_id, id.data(), next.build_id_size);
-    for (std::uint32_t i = 0; i < report.module_count; ++i)
-        if (std::memcmp(&report.modules[i], &next, sizeof next) == 0) return i;
-    if (report.module_count == CrashReport::max_modules) return CrashReport::no_module;
-    report.modules[report.module_count] = next;
-    return report.module_count++;
-}
-
-struct Walk {
-    CrashReport* report;
-    std::uint64_t fault_pc;
-    bool fault_pc_is_return_address = false;
-    bool started = false;     // past the handler's own frames
-    unsigned visited = 0;
-    char own_path[224] = {};  // the loader does not know the program's own
-};
-
-void add_frame(Walk& walk, std::uint64_t address, bool return_address) {
-    CrashReport& report = *walk.report;
-    const std::uint32_t count = report.frame_count.load(std::memory_order_relaxed);
-    if (count == CrashReport::max_frames) return;
-    CrashFrame& frame = report.frames[count];
-    frame.return_address = return_address;
-    dl_find_object found;
-    if (find_module(address - (return_address ? 1 : 0), found)) {
-        frame.module = module_index(report, found, walk.own_path);
-        frame.offset = frame.module == CrashReport::no_module ? address : address - found.dlfo_link_map->l_addr;
-    } else {
-        frame.module = CrashReport::no_module;
-        frame.offset = address;
-    }
-    report.frame_count.store(count + 1, std::memory_order_release);  // acquired by read_crash_report
-}
-
-_Unwind_Reason_Code visit(_Unwind_Context* context, void* argument) {
-    auto& walk = *static_cast<Walk*>(argument);
-    int before = 0;
-    const auto address = static_cast<std::uint64_t>(_Unwind_GetIPInfo(context, &before));
-    if (++walk.visited > 1000) return _URC_END_OF_STACK;
-    const bool first = !walk.started && address == walk.fault_pc;
-    if (first) walk.started = true;
-    if (!walk.started || address == 0) return _URC_NO_REASON;
-    add_frame(walk, address, first ? walk.fault_pc_is_return_address : before == 0);
-    if (walk.report->frame_count.load(std::memory_order_relaxed) == CrashReport::max_frames) return _URC_END_OF_STACK;
-    return _URC_NO_REASON;
-}
-
 bool looks_like_overflow(const siginfo_t& info, const ucontext_t& context) {
     if (info.si_signo != SIGSEGV && info.si_signo != SIGBUS) return false;
     if (info.si_code <= 0) return false;
@@ -196,6 +99,19 @@ void let_the_first_finish(const CrashReport& report) {
     const timespec millisecond{.tv_sec = 0, .tv_nsec = 1'000'000};
     for (int i = 0; i < 1000 && report.state.load(std::memory_order_relaxed) != CrashReport::complete; ++i)
         ::nanosleep(&millisecond, nullptr);
+}
+
+/// Whether the kernel will write a core, or hand one to a program, when it kills this process.
+bool may_write_core() {
+    rlimit limit{};
+    if (::prctl(PR_GET_DUMPABLE) != 1 || ::getrlimit(RLIMIT_CORE, &limit) != 0) return false;
+    char first = 0;
+    if (const int file = ::open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC); file >= 0) {
+        [[maybe_unused]] const ssize_t size = ::read(file, &first, 1);
+        ::close(file);
+    }
+    // A program that takes cores gets them whatever the limit; 1 is the kernel's guard against dumping that program.
+    return first == '|' ? limit.rlim_cur != 1 : limit.rlim_cur > 0;
 }
 
 void write_report(const siginfo_t& info, ucontext_t& context) {
@@ -215,24 +131,11 @@ void write_report(const siginfo_t& info, ucontext_t& context) {
     report->address = report->has_address ? reinterpret_cast<std::uint64_t>(info.si_addr) : 0;
     report->stack_overflow = looks_like_overflow(info, context);
     ::prctl(PR_GET_NAME, report->thread_name, 0, 0, 0);
+    report->main_thread = report->tid == ::getpid();
+    report->core_expected = may_write_core();
     report->state.store(CrashReport::facts, std::memory_order_release);  // acquired by read_crash_report
 
-    Walk walk{.report = report, .fault_pc = program_counter(context)};
-    const ssize_t length = ::readlink("/proc/self/exe", walk.own_path, sizeof walk.own_path - 1);
-    walk.own_path[std::max<ssize_t>(length, 0)] = '\0';
-    const mcontext_t registers = context.uc_mcontext;
-    dl_find_object found;
-    if (!find_module(walk.fault_pc, found)) {
-        add_frame(walk, walk.fault_pc, false);
-        undo_call(context);
-        walk.fault_pc = program_counter(context);
-        walk.fault_pc_is_return_address = true;
-    }
-    _Unwind_Backtrace(visit, &walk);
-    // Code without unwinding information: its place at least.
-    if (!walk.started && find_module(walk.fault_pc, found))
-        add_frame(walk, walk.fault_pc, walk.fault_pc_is_return_address);
-    context.uc_mcontext = registers;  // for the fault to recur as it was
+    write_stack(report->stack, context);  // leaves the context as it was, for the fault to recur
     report->state.store(CrashReport::complete, std::memory_order_release);  // acquired by read_crash_report
 }
 
@@ -257,15 +160,13 @@ void on_fatal_signal(int number, siginfo_t* info, void* context) {
     errno = saved_errno;
 }
 
-_Unwind_Reason_Code stop_at_once(_Unwind_Context*, void*) { return _URC_END_OF_STACK; }
-
 }  // namespace
 
 base::Expected<void> arm_this_thread() { return armour.put_on(); }
 
 base::Expected<void> install_crash_handler(CrashReport* report, int notify_fd) {
     if (auto armed = arm_this_thread(); !armed) return armed.error();
-    _Unwind_Backtrace(stop_at_once, nullptr);  // whatever the unwinder loads or allocates, now is the time
+    prepare_stack_reports();
     handler_state.report = report;
     handler_state.notify_fd = notify_fd;
     handler_state.chain = __sanitizer_print_stack_trace != nullptr;
@@ -291,22 +192,7 @@ std::optional<Crash> read_crash_report(const CrashReport& report) {
     if (report.has_address) crash.address = report.address;
     crash.stack_overflow = report.stack_overflow != 0;
     crash.thread_name.assign(report.thread_name, ::strnlen(report.thread_name, sizeof report.thread_name));
-    RawStack raw;
-    const std::uint32_t frames = std::min(report.frame_count.load(std::memory_order_acquire), CrashReport::max_frames);
-    const std::uint32_t modules = std::min(report.module_count, CrashReport::max_modules);
-    for (std::uint32_t i = 0; i < modules; ++i) {
-        const CrashModule& from = report.modules[i];
-        RawModule module;
-        module.path.assign(from.path, ::strnlen(from.path, sizeof from.path));
-        const std::size_t size = std::min<std::size_t>(from.build_id_size, sizeof from.build_id);
-        module.build_id.assign(from.build_id, from.build_id + size);
-        raw.modules.push_back(std::move(module));
-    }
-    for (std::uint32_t i = 0; i < frames; ++i)
-        raw.frames.push_back({.module = report.frames[i].module,
-                              .return_address = report.frames[i].return_address != 0,
-                              .offset = report.frames[i].offset});
-    crash.stack = make_stack(std::move(raw));
+    crash.stack = read_stack(report.stack);
     return crash;
 }
 

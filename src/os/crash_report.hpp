@@ -8,33 +8,16 @@
 #include <multiprocessing/exit_status.hpp>
 
 #include "base/expected.hpp"
+#include "os/stack_report.hpp"
 
 namespace mp::os {
 
-struct CrashModule {
-    char path[224];               ///< terminated; the end of the path when it is too long
-    std::uint8_t build_id[28];
-    std::uint32_t build_id_size;
-};
-static_assert(sizeof(CrashModule) == 256);
-
-struct CrashFrame {
-    std::uint64_t offset;          ///< address minus load address
-    std::uint32_t module;          ///< index, no_module for code in none
-    std::uint32_t return_address;  ///< 0: the very instruction; 1: the call is before it
-};
-static_assert(sizeof(CrashFrame) == 16);
-
 /// Lives zeroed in shared memory. One process writes it, once: the thread whose signal came first. Readers trust the
-/// facts from state `facts` on, and the first `frame_count` frames; a writer that dies on the way leaves a shorter but
-/// never a wrong report.
+/// facts from state `facts` on, and of the stack what StackReport says.
 struct CrashReport {
     static constexpr std::uint32_t empty = 0, claimed = 1, facts = 2, complete = 3;
-    static constexpr std::uint32_t max_frames = 96, max_modules = 24, no_module = 0xffffffff;
 
     std::atomic<std::uint32_t> state;         ///< released by the dying thread, acquired by read_crash_report
-    std::atomic<std::uint32_t> frame_count;   ///< as above; counts frames whose module is complete
-    std::uint32_t module_count;
     std::int32_t signal;
     std::int32_t code;                        ///< si_code
     std::int32_t tid;
@@ -42,11 +25,12 @@ struct CrashReport {
     std::uint32_t has_address;
     std::uint32_t stack_overflow;
     char thread_name[16];
+    std::uint32_t main_thread;                ///< 1: the thread that the process began with
+    std::uint32_t core_expected;              ///< 1: the process may write a core, so that its end takes a while
     std::uint64_t reserved;
-    CrashModule modules[max_modules];
-    CrashFrame frames[max_frames];
+    StackReport stack;
 };
-static_assert(sizeof(CrashReport) == 64 + 256 * 24 + 16 * 96);
+static_assert(sizeof(CrashReport) == 64 + sizeof(StackReport));
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 
 /// Handles SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS and SIGTRAP in this process from now on: on an alternate

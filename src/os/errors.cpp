@@ -62,12 +62,12 @@ TaskError::~TaskError() = default;
 
 std::ostream& operator<<(std::ostream& out, const Error& error) {
     out << error.what();
-    if (const auto* lost = dynamic_cast<const WorkerLost*>(&error)) {
-        std::string stack = lost->stack().to_string();
-        if (!stack.empty()) {
-            stack.pop_back();
-            out << '\n' << stack;
-        }
+    Stack stack;
+    if (const auto* lost = dynamic_cast<const WorkerLost*>(&error)) stack = lost->stack();
+    if (const auto* timeout = dynamic_cast<const TaskTimeout*>(&error)) stack = timeout->stack();
+    if (std::string text = stack.to_string(); !text.empty()) {
+        text.pop_back();
+        out << '\n' << text;
     }
     return out;
 }
@@ -120,11 +120,12 @@ const char* WorkerLost::what() const noexcept {
     }
 }
 
-TaskTimeout::TaskTimeout(TaskInfo task, std::chrono::nanoseconds limit, pid_t pid)
+TaskTimeout::TaskTimeout(TaskInfo task, std::chrono::nanoseconds limit, pid_t pid, Stack stack)
     : Error(timeout_text(task, limit, pid)),
       task_(std::make_shared<const TaskInfo>(std::move(task))),
       limit_(limit),
-      pid_(pid) {}
+      pid_(pid),
+      stack_(std::move(stack)) {}
 
 TaskTimeout::TaskTimeout(const std::string& text) : Error(text), task_(std::make_shared<const TaskInfo>()) {}
 

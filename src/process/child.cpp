@@ -84,6 +84,21 @@ void Child::signal(int signal) {
     else static_cast<void>(server_->signal(pid_, signal));
 }
 
+std::optional<Stack> Child::sample_stack(base::Deadline deadline) {
+    const std::lock_guard sampling(sampling_);
+    auto& sample = const_cast<os::StackSample&>(report().sample);
+    const std::uint32_t asked = sample.request.load(std::memory_order_relaxed) + 1;
+    sample.request.store(asked, std::memory_order_release);
+    signal(os::stack_sample_signal);
+    while (true) {
+        const std::uint32_t answer = sample.answer.load(std::memory_order_acquire);
+        if (answer == asked) return os::read_stack(sample.stack);
+        // In slices, to see when it dies.
+        const auto slice = earlier(deadline, base::Deadline::after(std::chrono::milliseconds(20)));
+        if (!os::futex_wait(sample.answer, answer, slice) && (deadline.expired() || status())) return std::nullopt;
+    }
+}
+
 void Child::request_stop() {
     auto& stop = const_cast<std::atomic<std::uint32_t>&>(report().stop);
     stop.store(1, std::memory_order_release);

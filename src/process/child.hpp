@@ -40,6 +40,11 @@ class Child {
     /// Does nothing when it has ended.
     void signal(int signal);
 
+    /// Where the thread that the process began with - that of the target, or of a pool's tasks - is now, in user code or
+    /// in a system call, which may end with EINTR for it. Nothing when the process has ended, is stopped, blocks SIGURG
+    /// or handles it itself, or does not answer before the deadline. One caller at a time; others wait their turn.
+    std::optional<Stack> sample_stack(base::Deadline deadline);
+
     /// Asks the process's stop token to stop.
     void request_stop();
     const ReportPage& report() const { return *reinterpret_cast<const ReportPage*>(report_.data()); }
@@ -53,6 +58,7 @@ class Child {
     os::ForkPrivateFd lifeline_;
     os::Mapping report_;
     std::shared_ptr<Forkserver> server_;
+    std::mutex sampling_;                   // one question at a time; never taken under mutex_
     std::mutex mutex_;                      // guards what follows
     std::optional<ExitStatus> ended_;
     bool status_lost_ = false;              // the server died before it could tell

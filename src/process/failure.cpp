@@ -18,6 +18,7 @@ namespace mp::process {
 void prepare_failure_reports(const Self& self) {
     // Without a handler a crash is told by its signal alone, which is no reason not to run.
     static_cast<void>(os::install_crash_handler(&self.report->crash, -1));
+    static_cast<void>(os::install_stack_sampler(&self.report->sample));
     os::enable_throw_stacks();
 }
 

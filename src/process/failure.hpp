@@ -7,7 +7,8 @@
 
 namespace mp::process {
 
-/// From now on crashes are written to the report page and exceptions remember where they were thrown.
+/// From now on crashes are written to the report page, the owner is told the stack when it asks, and exceptions remember
+/// where they were thrown.
 void prepare_failure_reports(const Self& self);
 
 /// An exception that nobody caught: to standard error with its stack, and to the report page for the owner.

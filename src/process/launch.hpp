@@ -19,7 +19,7 @@ struct LaunchSpec {
     std::span<const serial::Handle> handles;
     bool daemon = false;
     /// For method fork: the snapshot to fork from; made from the caller when there is none.
-    std::shared_ptr<Forkserver> snapshot;
+    std::shared_ptr<Forkserver> snapshot{};
 };
 
 /// Throws SystemError with the operation that failed, UnsafeFork, or Error; then nothing is left behind.

@@ -222,7 +222,7 @@ TEST_F(CrashReports, AreWholeWhenSeveralThreadsCrashAtOnce) {
     MP_SKIP_SANITIZED();
     for (int round = 0; round < 5; ++round) {
         report_->state = CrashReport::empty;
-        report_->frame_count = report_->module_count = 0;
+        report_->stack.frame_count = report_->stack.module_count = 0;
         const ExitStatus status = status_of([] {
             std::thread other([] { crashing::parse(); });
             crashing::parse();
@@ -300,7 +300,7 @@ TEST_F(CrashReports, AreReadSafelyWhateverTheMemoryHolds) {
         report_->state.store(CrashReport::complete);
         const auto crash = mp::os::read_crash_report(*report_);
         ASSERT_TRUE(crash);
-        EXPECT_LE(crash->stack.frames().size(), CrashReport::max_frames);
+        EXPECT_LE(crash->stack.frames().size(), mp::os::StackReport::max_frames);
     }
 }
 
