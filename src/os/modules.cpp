@@ -154,7 +154,7 @@ ModulePtr search(Wanted wanted) {
     Module& module = *state.found;
     if (module.path.empty() || module.path[0] != '/') {
         const auto at = module.build_id_note ? module.build_id_note : reinterpret_cast<const std::byte*>(module.base);
-        if (std::string file = mapped_file(at); !file.empty()) module.path = std::move(file);
+        if (auto range = mapped_at(at); range && !range->file.empty()) module.path = std::move(range->file);
     }
     const auto result = std::make_shared<const Module>(std::move(module));
     if (!result->build_id.empty())
@@ -217,24 +217,26 @@ LoadedModule load_module(const std::string& path, const BuildId& build_id) {
     return {nullptr, true, {}};  // replaced between the check and the loading
 }
 
-std::string mapped_file(const void* pointer) {
+std::optional<MappedRange> mapped_at(const void* pointer) {
     const auto address = reinterpret_cast<std::uintptr_t>(pointer);
     struct Close {
         void operator()(std::FILE* file) const { std::fclose(file); }
     };
     const std::unique_ptr<std::FILE, Close> maps(std::fopen("/proc/self/maps", "re"));
-    if (!maps) return {};
+    if (!maps) return std::nullopt;
     char* line = nullptr;
     std::size_t capacity = 0;
-    std::string result;
+    std::optional<MappedRange> result;
     while (::getline(&line, &capacity, maps.get()) > 0) {
         unsigned long begin = 0;
         unsigned long end = 0;
+        char rights[5] = {};
         int path_at = 0;
-        if (std::sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &begin, &end, &path_at) < 2) continue;
+        if (std::sscanf(line, "%lx-%lx %4s %*s %*s %*s %n", &begin, &end, rights, &path_at) < 3) continue;
         if (address < begin || address >= end) continue;
-        if (path_at > 0 && line[path_at] == '/') result = line + path_at;
-        while (!result.empty() && result.back() == '\n') result.pop_back();
+        result = {begin, end, rights[0] == 'r', rights[2] == 'x', {}};
+        if (path_at > 0 && line[path_at] == '/') result->file = line + path_at;
+        while (!result->file.empty() && result->file.back() == '\n') result->file.pop_back();
         break;
     }
     std::free(line);  // NOLINT: getline's

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,7 +52,15 @@ struct LoadedModule {
 /// its code runs. RTLD_NOW | RTLD_LOCAL.
 LoadedModule load_module(const std::string& path, const BuildId& build_id);
 
-/// The file that is mapped at `address`, as /proc/self/maps names it; empty when there is none.
-std::string mapped_file(const void* address);
+/// What is mapped around an address, as /proc/self/maps says.
+struct MappedRange {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    bool readable = false;
+    bool executable = false;
+    std::string file;  ///< empty when there is none
+};
+/// None when nothing is mapped there.
+std::optional<MappedRange> mapped_at(const void* address);
 
 }  // namespace mp::os

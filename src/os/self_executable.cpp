@@ -19,8 +19,9 @@ SelfExecutable self_executable() {
 
     // /proc/self/exe first: it stays the running file when its path is deleted or replaced. The mapping's path finds the
     // program under valgrind and under an explicit ld.so.
+    const auto mapping = mapped_at(self->build_id_note);
     const auto* started_as = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
-    const std::array<std::string, 3> candidates{"/proc/self/exe", mapped_file(self->build_id_note),
+    const std::array<std::string, 3> candidates{"/proc/self/exe", mapping ? mapping->file : "",
                                                 started_as != nullptr ? started_as : ""};
     for (const std::string& path : candidates) {
         if (path.empty()) continue;

@@ -11,10 +11,12 @@ os::ModulePtr library_at(const void* address) {
     return module && module->is_program ? nullptr : module;
 }
 
-// The addresses still mean what they did: no plugin has been unloaded, and another one loaded in its place.
+// The addresses still mean what they did: no plugin has been unloaded, and another one loaded in its place; nor has code of
+// a REPL been undone.
 bool still_loaded(const Callable& callable, const detail::CallableSpec& spec) {
     return (!callable.entry_module || os::module_at(spec.entry) == callable.entry_module) &&
-           (!callable.code_module || os::module_at(spec.code) == callable.code_module);
+           (!callable.code_module || os::module_at(spec.code) == callable.code_module) &&
+           (!callable.entry.module.generated || detail::identify(*spec.entry) == callable.entry);
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     Lock lock(mutex_);
     require_usable(lock);
     task->callable = callables_.intern(spec.callable);
+    renew_snapshot(lock);
     if (task->arguments_size > pool::max_inline) {
         task->arguments_at = allocate(lock, task->arguments_size, "arguments");
         // Nobody else knows the place yet; copying is not done under the lock.

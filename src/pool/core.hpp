@@ -96,6 +96,7 @@ class PoolCore final : public Engine {
         std::shared_ptr<process::Child> child;  // null while it is being replaced
         std::shared_ptr<pool::LaneMemory> lane;
         std::uint64_t lane_number = 0;
+        std::shared_ptr<process::Forkserver> snapshot;  // what it was forked from; method fork only
         os::UniqueFd socket;
         transport::FrameWriter tasks;
         transport::FrameReader results;
@@ -154,6 +155,8 @@ class PoolCore final : public Engine {
     Worker launch(std::size_t index);
     void install(const Lock& lock, std::size_t index, Worker worker);
     bool replace_dead();
+    void take_snapshot();
+    void renew_snapshot(const Lock& lock);
     void bury(const Lock& lock, std::size_t index, ExitStatus status);
     void blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
     void send_stop(const Lock& lock, Worker& worker);
@@ -171,12 +174,13 @@ class PoolCore final : public Engine {
     std::mutex starting_;                            // one start() at a time
     std::atomic<bool> started_{false};
     pid_t owner_ = 0;                                // set by start(), as what follows
-    std::shared_ptr<process::Forkserver> snapshot_;  // for method fork: made once, when the pool was
     os::UniqueFd segment_file_;
     os::Mapping segment_;
     os::UniqueFd nudge_;
 
     mutable std::mutex mutex_;                       // guards what follows
+    std::shared_ptr<process::Forkserver> snapshot_;  // for method fork: made with the pool, and when it has become too old
+    std::uint64_t names_in_snapshot_ = 0;            // of generated code
     pool::Heap heap_;
     pool::Schedule schedule_;
     std::vector<Worker> workers_;

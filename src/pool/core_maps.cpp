@@ -101,6 +101,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
             header.results_at = take(spec.count * result_size, "results");
         }
         job->callable = callables_.intern(spec.callable);
+        renew_snapshot(lock);
     }
     std::memcpy(segment_.data() + job->at, &header, sizeof header);
     std::memset(segment_.data() + header.states_at, 0, spec.count);

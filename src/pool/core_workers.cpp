@@ -10,6 +10,7 @@
 
 #include <multiprocessing/errors.hpp>
 
+#include "os/image.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 #include "os/threads.hpp"
@@ -57,7 +58,7 @@ void PoolCore::start() {
     heap_ = pool::Heap(pool::segment_heap_at, segment_.size());
     nudge_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!nudge_) throw SystemError(base::last_error(), "cannot make the doorbell of pool \"" + options_.name + '"');
-    if (method_ == StartMethod::fork) snapshot_ = process::Forkserver::snapshot();
+    if (method_ == StartMethod::fork) take_snapshot();
     try {
         for (std::size_t i = 0; i < workers_.size(); ++i) {
             Worker worker = launch(i);
@@ -99,6 +100,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
     {
         Lock lock(mutex_);
         worker.lane_number = next_lane_++;
+        worker.snapshot = snapshot_;
     }
 
     pool::WorkerStart start;
@@ -125,7 +127,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
     spec.entry = identify(pool::worker_entry());
     spec.arguments = arguments.bytes();
     spec.handles = arguments.handles();
-    spec.snapshot = snapshot_;
+    spec.snapshot = worker.snapshot;
     worker.child = process::launch(spec);
     return worker;
 }
@@ -139,6 +141,8 @@ void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
         else workers_[index].child->signal(SIGKILL);
         return;
     }
+    // Forked from a snapshot that became too old meanwhile.
+    if (workers_[index].snapshot != snapshot_) return send_stop(lock, workers_[index]);
     schedule_.open(index);
     for (const auto& job : std::vector(jobs_)) send_round(lock, job, workers_[index]);
     hand_out(lock);
@@ -207,6 +211,26 @@ bool PoolCore::replace_dead() {
             return false;
         }
     }
+}
+
+void PoolCore::take_snapshot() {
+    // What each worker runs first is named now, so that the snapshot knows the name.
+    if (options_.initializer) static_cast<void>(identify(*options_.initializer.entry()));
+    names_in_snapshot_ = os::names_in_image();
+    snapshot_ = process::Forkserver::snapshot();
+}
+
+// A snapshot does not have the functions that were generated after it, for instance in a REPL: then a new one is made, and
+// the workers end after what they have, and are replaced by workers of the new one. Called before anything is sent that may
+// name such a function. Throws UnsafeFork.
+void PoolCore::renew_snapshot(const Lock& lock) {
+    if (method_ != StartMethod::fork || os::names_in_image() == names_in_snapshot_) return;
+    take_snapshot();
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+        schedule_.close(i);
+        send_stop(lock, workers_[i]);
+    }
+    wake_watch();
 }
 
 void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status) {

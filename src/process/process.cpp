@@ -209,9 +209,10 @@ void Process::start() {
     if (state.closed) throw Error("process \"" + state.name + "\" is closed: cannot start it");
     if (state.child) throw Error("process \"" + state.name + "\" was started already: a process runs only once");
 
-    // A derived class has its work, and its state, in memory that only a fork of this process sees.
+    // A derived class has its work, and its state, in memory that only a fork of this process sees; so has a REPL.
     const bool derived = typeid(*this) != typeid(Process);
     const detail::EntryRecord* entry = target_ && !derived ? target_->entry() : nullptr;
+    if (entry && !detail::lies_in_module(*entry)) entry = nullptr;
     process::LaunchSpec spec;
     spec.name = state.name;
     spec.daemon = state.daemon;
@@ -220,7 +221,8 @@ void Process::start() {
         if (state.method)
             throw Error("process \"" + state.name + "\" cannot use start method " + std::string(to_string(spec.method)) +
                         ": its target exists only in the caller's memory (a class with run(), a closure over "
-                        "references, or arguments that cannot be serialised); use StartMethod::fork");
+                        "references, arguments that cannot be serialised, or a function from a REPL); use "
+                        "StartMethod::fork");
         spec.method = StartMethod::fork;
     }
     serial::Writer arguments;

@@ -21,18 +21,28 @@ T take(Reader& reader) {
     return value;
 }
 
+// Stands beside the size: a memory image, and a number in place of the path.
+constexpr std::uint8_t generated = 0x80;
+
 void put_module(Writer& writer, const mp::detail::ModuleId& id) {
-    put(writer, id.size);
+    put(writer, static_cast<std::uint8_t>(id.size | (id.generated ? generated : 0)));
     writer.write(id.build_id.data(), std::min<std::size_t>(id.size, id.build_id.size()));
+    if (id.generated) return put(writer, id.generated);
     put(writer, static_cast<std::uint64_t>(id.path.size()));
     writer.write(id.path.data(), id.path.size());
 }
 
 mp::detail::ModuleId take_module(Reader& reader) {
     mp::detail::ModuleId id;
-    id.size = take<std::uint8_t>(reader);
+    const auto size = take<std::uint8_t>(reader);
+    id.size = size & ~generated;
     if (id.size > id.build_id.size()) detail::fail_value("a build-id has more than 32 bytes");
     reader.read(id.build_id.data(), id.size);
+    if (size & generated) {
+        id.generated = take<std::uint64_t>(reader);
+        if (id.generated == 0) detail::fail_value("code of a memory image has no number");
+        return id;
+    }
     const std::size_t length = reader.count();
     id.path.assign(reinterpret_cast<const char*>(reader.view(length)), length);
     return id;

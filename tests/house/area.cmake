@@ -10,3 +10,6 @@ if(PROJECT_IS_TOP_LEVEL)
       --target multiprocessing_verify_interface_header_sets)
   set_tests_properties(House.PublicHeadersAreSelfContained PROPERTIES TIMEOUT 900 RESOURCE_LOCK build_folder)
 endif()
+add_test(NAME House.PublicHeadersCompileInARepl COMMAND ${PROJECT_SOURCE_DIR}/tools/check-headers ${PROJECT_SOURCE_DIR})
+add_test(NAME House.HeaderCheckSeesEachBreach
+  COMMAND bash ${CMAKE_CURRENT_LIST_DIR}/check_headers_test.sh ${PROJECT_SOURCE_DIR}/tools/check-headers)

@@ -120,11 +120,6 @@ TEST(Resolve, RefusesANameWithoutModule) {
     EXPECT_THAT(refusal(id), HasSubstr("another build"));
 }
 
-TEST(Identify, RefusesARecordThatLiesInNoModule) {
-    const auto on_the_stack = record_of<InAnonymousNamespace>;
-    EXPECT_THROW(mp::detail::identify(on_the_stack), mp::Error);
-}
-
 int twice(int x) { return 2 * x; }
 
 TEST(CodeId, IsFoundAgainAndMayBeNull) {

@@ -59,20 +59,22 @@ template <entry_kind Kind, typename Kind::Signature* Code, class... Types>
 [[gnu::visibility("hidden")]] inline constexpr Entry<typename Kind::Signature> entry_record{
     {EntryRecord::expected_magic, hash_text(Kind::name), hash_types<Kind, Types...>()}, Code};
 
-/// Which build of which module: what a worker needs to find it, or to load it.
+/// Where code lies: which build of which module, so that a worker can find it, or load it. Or, for code that was generated
+/// at run time, in which memory image: that of one process and of those that were forked from it since.
 struct ModuleId {
     std::uint8_t size = 0;                  ///< bytes of build_id in use; 0: no module
-    std::array<std::byte, 32> build_id{};
+    std::array<std::byte, 32> build_id{};   ///< of a memory image: its token
     std::string path;                       ///< where the sender has it; empty for the program itself
+    std::uint64_t generated = 0;            ///< 0: a module; otherwise the so-many-th code that was named in that image
 
     bool operator==(const ModuleId&) const = default;
 };
 
-/// Names an entry record for any process of the same program, or that can load the same plugin. A value; copying costs
-/// one string.
+/// Names an entry record for any process of the same program, or that can load the same plugin; one that was generated at
+/// run time, for forks of this process. A value; copying costs one string.
 struct EntryId {
     ModuleId module;
-    std::uint64_t offset = 0;     ///< of the record, from the module's base address
+    std::uint64_t offset = 0;     ///< of the record, from the module's base address; in a memory image from 0
     std::uint64_t type_hash = 0;
 
     bool operator==(const EntryId&) const = default;
@@ -82,7 +84,8 @@ struct EntryId {
 MP_EXPORT EntryId identify(const EntryRecord& record);
 
 /// The record of that name in this process, loading its library when it is not loaded here. Throws mp::Error when the
-/// worker runs another build, the library cannot be loaded, or there is no record of that kind and type at that place. Any
+/// worker runs another build, the library cannot be loaded, or there is no record of that kind and type at that place; and
+/// for a function that was generated at run time, in any process that is no later fork of the one that named it. Any
 /// thread; about 40 ns when the module is known.
 MP_EXPORT const EntryRecord& resolve(const EntryId& id, std::uint64_t kind_hash);
 
@@ -92,8 +95,11 @@ const Entry<typename Kind::Signature>& resolve(const EntryId& id) {
     return static_cast<const Entry<typename Kind::Signature>&>(resolve(id, hash_text(Kind::name)));
 }
 
-/// A code address as (module, offset); all empty for null. Throws mp::Error for code that lies in no module (generated
-/// at run time) or in a module without build-id.
+/// Whether the record lies in a program or library, and not in code that was generated at run time.
+MP_EXPORT bool lies_in_module(const EntryRecord& record);
+
+/// A code address as (module, offset); all empty for null. Code that was generated at run time is named as records are.
+/// Throws mp::Error for code in a module without build-id.
 struct CodeId {
     ModuleId module;
     std::uint64_t offset = 0;
