@@ -1,3 +1,0 @@
-find_package(TBB REQUIRED)
-find_package(OpenMP REQUIRED)
-target_link_libraries(bench_pool PRIVATE TBB::tbb OpenMP::OpenMP_CXX)

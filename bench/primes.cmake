@@ -1,0 +1,10 @@
+# Compares whole programs too, so it needs the main job.
+if(NOT TARGET primes)
+  set_target_properties(bench_primes PROPERTIES EXCLUDE_FROM_ALL ON)
+  return()
+endif()
+find_package(OpenMP REQUIRED)
+find_package(TBB REQUIRED)
+target_link_libraries(bench_primes PRIVATE OpenMP::OpenMP_CXX TBB::tbb)
+target_compile_definitions(bench_primes PRIVATE PRIMES_PROGRAM="$<TARGET_FILE:primes>")
+add_dependencies(bench_primes primes)
