@@ -31,7 +31,7 @@ class Axis {
     double least_, most_, begin_, end_;
 };
 
-constexpr double line_height = 22, label_width = 430, width = 1060, value_width = 190;
+constexpr double line_height = 22, label_width = 520, width = 1140, value_width = 190;
 
 }  // namespace
 
