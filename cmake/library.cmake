@@ -4,7 +4,15 @@ find_package(Threads REQUIRED)
 file(GLOB_RECURSE MP_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cpp)
 file(GLOB_RECURSE MP_HEADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.hpp)
 
-add_library(multiprocessing ${MP_SOURCES})
+# The page that a trace::Session writes; its parts are files that can be read, and edited, as what they are.
+set(MP_REPORT_PAGE ${PROJECT_BINARY_DIR}/generated/report_page.cpp)
+set(MP_EMBED_REPORT ${PROJECT_SOURCE_DIR}/cmake/embed_report.cmake)
+file(GLOB MP_REPORT_PARTS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/trace/report/*)
+add_custom_command(OUTPUT ${MP_REPORT_PAGE}
+  COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}/src/trace/report -DTO=${MP_REPORT_PAGE} -P ${MP_EMBED_REPORT}
+  DEPENDS ${MP_REPORT_PARTS} ${MP_EMBED_REPORT} VERBATIM)
+
+add_library(multiprocessing ${MP_SOURCES} ${MP_REPORT_PAGE})
 add_library(multiprocessing::multiprocessing ALIAS multiprocessing)
 target_sources(multiprocessing PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${MP_HEADERS})
 target_include_directories(multiprocessing PRIVATE ${PROJECT_SOURCE_DIR}/src)

@@ -130,6 +130,8 @@ struct PoolStats {
     MP_EXPORT std::uint64_t failed() const;
     /// The part of the workers' time in which they worked: 0 to 1.
     MP_EXPORT double utilisation() const;
+    /// times.percentile(), but not longer than the longest task, which is known exactly.
+    MP_EXPORT std::chrono::nanoseconds percentile(double fraction) const;
 };
 
 /// Sentences about what costs time in vain, the most important first. Depends on nothing but its argument.

@@ -78,6 +78,13 @@ double PoolStats::utilisation() const {
     return std::min(1.0, part(worked, all));
 }
 
+nanoseconds PoolStats::percentile(double fraction) const {
+    const auto from_buckets = times.percentile(fraction);
+    if (slowest.empty() || slowest.front().count > 1) return from_buckets;
+    const auto longest = slowest.front().duration;
+    return fraction >= 1 ? longest : std::min(from_buckets, longest);
+}
+
 const char* to_string(WorkerState state) {
     switch (state) {
         case WorkerState::starting:
@@ -120,12 +127,9 @@ std::ostream& operator<<(std::ostream& out, const PoolStats& stats) {
     print_table(out, rows);
 
     if (stats.times.count() > 0) {
-        // The longest is known better than its bucket.
-        const auto longest = !stats.slowest.empty() && stats.slowest.front().count == 1 ? stats.slowest.front().duration
-                                                                                        : stats.times.percentile(1);
-        out << "\ntask times: median " << duration_text(stats.times.percentile(0.5)) << ", 90 % within "
-            << duration_text(stats.times.percentile(0.9)) << ", 99 % within "
-            << duration_text(stats.times.percentile(0.99)) << ", longest " << duration_text(longest) << '\n';
+        out << "\ntask times: median " << duration_text(stats.percentile(0.5)) << ", 90 % within "
+            << duration_text(stats.percentile(0.9)) << ", 99 % within " << duration_text(stats.percentile(0.99))
+            << ", longest " << duration_text(stats.percentile(1)) << '\n';
     }
     if (!stats.slowest.empty()) {
         out << "\nslowest\n";
