@@ -20,7 +20,9 @@
 #include <multiprocessing/serialize.hpp>
 #include <multiprocessing/shared_memory.hpp>
 #include <multiprocessing/sharedctypes.hpp>
+#include <multiprocessing/snapshot_map.hpp>
 #include <multiprocessing/stack.hpp>
+#include <multiprocessing/stream.hpp>
 #include <multiprocessing/synchronize.hpp>
 #include <multiprocessing/version.hpp>
 #include <multiprocessing/wait.hpp>

@@ -16,6 +16,8 @@
 
 #include <multiprocessing/cpu_count.hpp>
 #include <multiprocessing/detail/engine.hpp>
+#include <multiprocessing/detail/fold.hpp>
+#include <multiprocessing/detail/in_place.hpp>
 #include <multiprocessing/detail/pool_call.hpp>
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/export.hpp>
@@ -23,41 +25,9 @@
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/pool_options.hpp>
 #include <multiprocessing/range.hpp>
+#include <multiprocessing/stream.hpp>
 
 namespace mp {
-
-namespace detail {
-
-template <class F, class T, std::size_t... I>
-consteval bool applicable(std::index_sequence<I...>) {
-    return std::is_invocable_v<F&, std::tuple_element_t<I, T>...>;
-}
-
-// Asked without naming the call, whose return type could not be deduced: that would be an error before the sentence.
-template <class F, class How, class T>
-consteval bool is_callable_with() {
-    if constexpr (std::is_same_v<How, Plain>) return std::is_invocable_v<F&, T>;
-    else if constexpr (tuple_like<T>) return applicable<F, T>(std::make_index_sequence<std::tuple_size_v<T>>{});
-    else return requires(F& function, T element) { How::call(function, std::move(element)); };
-}
-template <class F, class How, class T>
-inline constexpr bool callable_with = is_callable_with<F, How, T>();
-
-template <class F, class How, class T>
-consteval void check_map() {
-    check_callable<F>();
-    serial::check_serializable<T>();
-    static_assert(!std::is_same_v<How, Plain> || callable_with<F, How, T>,
-                  "map: the function cannot be called with an element of the range (for several arguments use starmap)");
-    static_assert(!std::is_same_v<How, Spread> || callable_with<F, How, T>,
-                  "starmap: the function cannot be called with the members of an element of the range");
-    if constexpr (callable_with<F, How, T>) {
-        using R = std::remove_cvref_t<element_result<How, F, T>>;
-        if constexpr (!std::is_void_v<R>) serial::check_serializable<R>();
-    }
-}
-
-}  // namespace detail
 
 /// A fixed number of worker processes that run functions for the caller, one task at a time each.
 ///
@@ -107,6 +77,82 @@ class Pool {
     template <class F, std::ranges::input_range Range>
     auto starmap_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
         return outcomes<detail::Spread, std::decay_t<F>>(function, range, options);
+    }
+
+    /// A lazy range of f(element) in input order, for elements of any input range, endless ones too: `for (R r :
+    /// pool.imap(f, lines))`. See Stream for what it reads ahead, what an error does, and what leaving it early does.
+    template <class F, std::ranges::viewable_range Range>
+    auto imap(F&& function, Range&& range, const CallOptions& options = {}) {
+        return stream<detail::Plain, detail::in_order, detail::values, std::decay_t<F>>(function, std::forward<Range>(range),
+                                                                                         options);
+    }
+    /// The same in the order in which results come.
+    template <class F, std::ranges::viewable_range Range>
+    auto imap_unordered(F&& function, Range&& range, const CallOptions& options = {}) {
+        return stream<detail::Plain, detail::as_they_come, detail::values, std::decay_t<F>>(
+            function, std::forward<Range>(range), options);
+    }
+    /// imap for functions of several arguments: elements are spread, as by starmap.
+    template <class F, std::ranges::viewable_range Range>
+    auto istarmap(F&& function, Range&& range, const CallOptions& options = {}) {
+        return stream<detail::Spread, detail::in_order, detail::values, std::decay_t<F>>(function, std::forward<Range>(range),
+                                                                                          options);
+    }
+    /// Ranges of Outcome<R>: no element that fails ends them.
+    template <class F, std::ranges::viewable_range Range>
+    auto imap_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
+        return stream<detail::Plain, detail::in_order, detail::outcomes, std::decay_t<F>>(
+            function, std::forward<Range>(range), options);
+    }
+    template <class F, std::ranges::viewable_range Range>
+    auto imap_unordered_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
+        return stream<detail::Plain, detail::as_they_come, detail::outcomes, std::decay_t<F>>(
+            function, std::forward<Range>(range), options);
+    }
+
+    /// init op f(e0) op f(e1) op … with an associative `op`, folded inside the workers. Elements are cut into groups -
+    /// chunk_size of them, or a 1024th of all - each group is folded from left to right by one worker, and the partial
+    /// results are combined here in input order: which values are combined with which depends on the number of elements
+    /// and chunk_size alone, so that the result is the same, to the last bit, whatever the number of workers.
+    ///
+    /// Throws the error of the first group in which something failed. When a worker dies, the element it was at is to
+    /// blame; with Retries its whole group is done again, since its partial result is lost. No group counts twice.
+    template <class F, class Op, class Init, std::ranges::input_range Range>
+    auto reduce(F&& function, Op&& op, Init&& init, Range&& range, const CallOptions& options = {}) {
+        using Value = std::decay_t<Init>;
+        if constexpr (detail::check_fold<std::decay_t<F>, std::decay_t<Op>, detail::map_element<Range>, Value>()) {
+            const std::decay_t<F> held(function);
+            const std::decay_t<Op> operation(op);
+            return detail::fold_range<Value>(*engine_, held, operation, Value(std::forward<Init>(init)), range, options);
+        }
+    }
+
+    /// f(element) for its effects. The elements of an mp::Array, or of a span of one or of an mp::SharedMemory, are passed
+    /// by reference and changed in place: nothing is copied, and the memory is named to each worker once. A span of other
+    /// memory is refused with std::invalid_argument. Elements of other ranges are copies. Returns when all are done;
+    /// throws the error of the first that failed. What a failed or retried element has changed stays changed.
+    template <class F, class Range>
+    void for_each(F&& function, Range&& range, const CallOptions& options = {}) {
+        using Function = std::decay_t<F>;
+        const Function held(function);
+        if constexpr (detail::is_span<std::remove_cvref_t<Range>>) {
+            using T = typename std::remove_cvref_t<Range>::element_type;
+            check_callable<Function>();
+            constexpr bool callable = std::is_invocable_v<Function&, T&>;
+            static_assert(callable, "for_each: the function cannot be called with a reference to an element of the span");
+            if constexpr (callable) detail::for_each_in_place(*engine_, held, std::span<T>(range), options);
+        } else if constexpr (requires { { range.span() }; requires detail::is_span<decltype(range.span())>; }) {
+            for_each(held, range.span(), options);
+        } else {
+            using T = detail::map_element<Range>;
+            constexpr bool callable = std::is_invocable_v<Function&, T>;
+            static_assert(callable || !std::is_invocable_v<Function&, T&>,
+                          "for_each: the function takes its elements by reference, but those of this range would be copies in "
+                          "another process; use an mp::Array or the span of one, or take them by value");
+            static_assert(callable || std::is_invocable_v<Function&, T&>,
+                          "for_each: the function cannot be called with an element of the range");
+            if constexpr (callable) values<detail::Effects, Function>(held, range, options);
+        }
     }
 
     /// map and starmap that do not wait: get() gives what these return. The input is read before this returns. (Without
@@ -250,6 +296,15 @@ class Pool {
             const F function(given);
             return Future<detail::map_result<R>>(begin_map<How, F>(function, range, options), &detail::map_values_of<R>);
         }
+    }
+
+    template <class How, class Order, class Yield, class F, class Given, class Range>
+    auto stream(Given& given, Range&& range, const CallOptions& options) {
+        using T = detail::map_element<Range>;
+        detail::check_map<F, How, T>();
+        if constexpr (detail::callable_with<F, How, T>)
+            return Stream<F, How, Order, Yield, std::views::all_t<Range>>(engine_, F(given),
+                                                                           std::views::all(std::forward<Range>(range)), options);
     }
 
     std::shared_ptr<detail::Engine> engine_;

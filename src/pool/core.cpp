@@ -66,6 +66,31 @@ std::uint64_t PoolCore::allocate(const Lock&, std::uint64_t size, const char* wh
     return *place;
 }
 
+namespace {
+
+struct PoolPrepared final : PreparedCallable {
+    ~PoolPrepared() override { core->unprepare(std::move(callable)); }
+    std::shared_ptr<PoolCore> core;
+    std::shared_ptr<Callable> callable;
+};
+
+}  // namespace
+
+std::shared_ptr<PreparedCallable> PoolCore::prepare(const CallableSpec& spec) {
+    require_owner();
+    auto prepared = std::make_shared<PoolPrepared>();
+    prepared->core = std::static_pointer_cast<PoolCore>(shared_from_this());
+    Lock lock(mutex_);
+    prepared->callable = callables_.intern(spec);
+    return prepared;
+}
+
+void PoolCore::unprepare(std::shared_ptr<Callable> callable) {
+    if (!is_mine()) return;
+    Lock lock(mutex_);
+    forget(lock, std::move(callable));
+}
+
 std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     require_owner();
     const serial::Writer& arguments = *spec.arguments;
@@ -74,10 +99,11 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     task->handles.assign(arguments.handles().begin(), arguments.handles().end());
     task->retries = spec.options->retries.value_or(options_.retries);
     task->label = spec.options->label;
+    task->index = spec.index;
     task->arguments_size = arguments.bytes().size();
     Lock lock(mutex_);
     require_usable(lock);
-    task->callable = callables_.intern(spec.callable);
+    task->callable = spec.prepared ? static_cast<PoolPrepared&>(**spec.prepared).callable : callables_.intern(spec.callable);
     renew_snapshot(lock);
     if (task->arguments_size > pool::max_inline) {
         task->arguments_at = allocate(lock, task->arguments_size, "arguments");
@@ -186,11 +212,11 @@ void PoolCore::fail(const Lock& lock, PoolTask& task, std::exception_ptr error) 
 void PoolCore::wake_callers() { shm::notify<shm::Ordering::fenced>(segment_header().caller_wake); }
 
 TaskInfo PoolCore::info(const PoolTask& task) const {
-    return {.function = task.callable->name(), .label = task.label, .attempt = task.attempt};
+    return {.function = task.callable->name(), .index = task.index, .label = task.label, .attempt = task.attempt};
 }
 
 TaskInfo PoolCore::info(const Job& job, std::uint64_t element) const {
-    return {.function = job.callable->name(), .index = element, .label = job.label, .attempt = job.attempt(element)};
+    return {.function = job.callable->name(), .index = element, .label = job.label, .attempt = job.attempt(element / job.group)};
 }
 
 void PoolCore::hand_out(const Lock& lock) {

@@ -39,6 +39,8 @@ class PoolCore final : public Engine {
     /// initialisers make a pool it does nothing: the pool starts with its first use, in the process that uses it.
     void start();
 
+    std::shared_ptr<PreparedCallable> prepare(const CallableSpec& spec) override;
+    void unprepare(std::shared_ptr<pool::Callable> callable);
     std::shared_ptr<PendingTask> submit(const TaskSpec& spec) override;
     bool wait(PoolTask& task, base::Deadline deadline);
     bool cancel(PoolTask& task);

@@ -72,6 +72,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     // From here on, since it frees what is taken below.
     auto map = std::make_shared<PoolMap>(std::static_pointer_cast<PoolCore>(shared_from_this()), job);
     job->count = spec.count;
+    job->group = spec.group;
     job->retries = spec.options->retries.value_or(options_.retries);
     job->label = spec.options->label;
     job->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));

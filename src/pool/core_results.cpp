@@ -96,13 +96,14 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     }
     if (frame.kind == ResultFrameKind::element_failed) {
         const auto job = worker.sent.front().job;
-        if (!job || frame.element >= job->count) {
+        if (!job || frame.element / job->group >= job->count) {
             worker.broken = true;
             return;
         }
         // Here and not by the worker, which may die between the frame and that.
-        states(*job)[frame.element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_relaxed);
-        element_failed(lock, *job, frame.element, error_of(info(*job, frame.element)), job->retries.exception);
+        const std::uint64_t position = frame.element / job->group;
+        states(*job)[position].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_relaxed);
+        element_failed(lock, *job, position, error_of(info(*job, frame.element)), job->retries.exception);
         return;
     }
     const Sent sent = std::move(worker.sent.front());

@@ -300,12 +300,13 @@ void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
         if (making && &sent == culprit && ++sent.job->unmade >= most_unmade)
             give_up(lock, *sent.job, lost({.function = sent.job->callable->name(), .label = sent.job->label}));
         if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
-        const std::uint64_t element = header.current.load(std::memory_order_relaxed);
+        const std::uint64_t current = header.current.load(std::memory_order_relaxed);
+        const std::uint64_t element = current / sent.job->group;
         auto* state = states(*sent.job);
         if (sent.number == running && element < sent.job->count &&
             state[element].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::open)) {
             const auto before = sent.job->errors.size();
-            element_failed(lock, *sent.job, element, lost(info(*sent.job, element)), sent.job->retries.crash);
+            element_failed(lock, *sent.job, element, lost(info(*sent.job, current)), sent.job->retries.crash);
             if (sent.job->errors.size() != before)
                 state[element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_release);
         }

@@ -26,6 +26,7 @@ class Bell final : public Completion {
     os::UniqueFd file_;
 };
 
+PreparedCallable::~PreparedCallable() = default;
 Pending::~Pending() = default;
 Engine::~Engine() = default;
 

@@ -19,7 +19,8 @@ namespace mp::detail {
 struct PoolJob {
     std::uint64_t at = 0;                    // JobHeader, in the segment
     pool::JobHeader header{};                // the same, where no worker can damage it
-    std::uint64_t count = 0;
+    std::uint64_t count = 0;                 // positions; "element" below is one, but in what workers tell
+    std::uint64_t group = 1;                 // elements of the input a position
     std::vector<std::uint64_t> blocks;       // all of it in the segment
     std::shared_ptr<pool::Callable> callable;
     std::string label;

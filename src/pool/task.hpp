@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,7 @@ struct PoolTask final : PendingTask {
     std::uint64_t arguments_size = 0;
     std::vector<serial::Handle> handles;
     std::string label;
+    std::optional<std::uint64_t> index;           // in a stream
     Retries retries;
     int attempt = 1;
     std::size_t worker = 0;                       // where it was sent, and as which frame

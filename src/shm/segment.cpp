@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "os/memory.hpp"
 
@@ -76,6 +77,21 @@ base::Expected<Segment::Pointer> Segment::adopt(os::UniqueFd file, std::uint64_t
     Pointer segment(new Segment(std::move(file), std::move(*mapping), key.first, key.second));
     known = segment;
     return segment;
+}
+
+Segment::Pointer Segment::find(const void* address, std::uint64_t size) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(address);
+    std::vector<Pointer> others;  // may be the last to hold some, whose end takes the lock: let go of after it
+    auto& registry = Registry::get();
+    const std::scoped_lock hold(registry.mutex);
+    for (const auto& [key, known] : registry.segments) {
+        auto segment = known.lock();
+        if (!segment) continue;
+        const auto from = reinterpret_cast<std::uintptr_t>(segment->data());
+        if (begin >= from && begin - from <= segment->size() && size <= segment->size() - (begin - from)) return segment;
+        others.push_back(std::move(segment));
+    }
+    return nullptr;
 }
 
 Segment::~Segment() {

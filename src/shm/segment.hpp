@@ -24,6 +24,9 @@ class Segment {
     /// smaller than `least_size`.
     static base::Expected<Pointer> attach(os::UniqueFd file, std::uint64_t least_size);
 
+    /// The one in which these bytes of this process lie; null when there is none.
+    static Pointer find(const void* address, std::uint64_t size);
+
     std::byte* data() const { return mapping_.data(); }
     std::size_t size() const { return mapping_.size(); }
     int fd() const { return file_.get(); }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <typeinfo>
 #include <vector>
@@ -37,9 +38,17 @@ struct CallableSpec {
     const std::type_info* type = nullptr;
 };
 
+/// A callable that an engine has taken in, for many tasks. The engine forgets it with the last owner.
+class PreparedCallable {
+  public:
+    virtual ~PreparedCallable();
+};
+
 /// One call of submit. Needed until the engine's function returns.
 struct TaskSpec {
     CallableSpec callable{};
+    const std::shared_ptr<PreparedCallable>* prepared = nullptr;  ///< instead of `callable`
+    std::optional<std::uint64_t> index{};                         ///< in the input of the call that it belongs to
     const serial::Writer* arguments = nullptr;
     const CallOptions* options = nullptr;
 };
@@ -52,6 +61,9 @@ struct MapSpec {
     std::span<const std::uint64_t> input_offsets{};  ///< count + 1 of them when inputs are encoded
     std::uint64_t result_size = 0;                   ///< of each, in an array; 0: encoded, or none
     bool encoded_results = false;
+    /// A position - what is counted, run, and has a result - stands for so many elements of the input, and less at the
+    /// end. Errors name elements.
+    std::uint64_t group = 1;
     const CallOptions* options = nullptr;
 };
 
@@ -131,6 +143,7 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
     Engine& operator=(const Engine&) = delete;
     virtual ~Engine();
 
+    virtual std::shared_ptr<PreparedCallable> prepare(const CallableSpec& spec) = 0;
     virtual std::shared_ptr<PendingTask> submit(const TaskSpec& spec) = 0;
     /// Begins it, and does not wait for its end.
     virtual std::shared_ptr<PendingMap> map(const MapSpec& spec) = 0;

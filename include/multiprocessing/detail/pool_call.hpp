@@ -53,6 +53,35 @@ template <class T>
 using task_argument = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
                                          std::string, std::decay_t<T>>;
 
+template <class F, class T, std::size_t... I>
+consteval bool applicable(std::index_sequence<I...>) {
+    return std::is_invocable_v<F&, std::tuple_element_t<I, T>...>;
+}
+
+// Asked without naming the call, whose return type could not be deduced: that would be an error before the sentence.
+template <class F, class How, class T>
+consteval bool is_callable_with() {
+    if constexpr (std::is_same_v<How, Plain>) return std::is_invocable_v<F&, T>;
+    else if constexpr (tuple_like<T>) return applicable<F, T>(std::make_index_sequence<std::tuple_size_v<T>>{});
+    else return requires(F& function, T element) { How::call(function, std::move(element)); };
+}
+template <class F, class How, class T>
+inline constexpr bool callable_with = is_callable_with<F, How, T>();
+
+template <class F, class How, class T>
+consteval void check_map() {
+    check_callable<F>();
+    serial::check_serializable<T>();
+    static_assert(!std::is_same_v<How, Plain> || callable_with<F, How, T>,
+                  "map: the function cannot be called with an element of the range (for several arguments use starmap)");
+    static_assert(!std::is_same_v<How, Spread> || callable_with<F, How, T>,
+                  "starmap: the function cannot be called with the members of an element of the range");
+    if constexpr (callable_with<F, How, T>) {
+        using R = std::remove_cvref_t<element_result<How, F, T>>;
+        if constexpr (!std::is_void_v<R>) serial::check_serializable<R>();
+    }
+}
+
 /// The input of a map as bytes that the workers can read.
 template <class T>
 struct MapInput {

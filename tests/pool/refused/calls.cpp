@@ -56,6 +56,18 @@ void call(mp::Pool& pool) {
     pool.map([](int) -> int* { return nullptr; }, mp::range(3));
 #elif defined(CASE_wrong_arguments)
     pool.submit(add, 1);
+#elif defined(CASE_reduce_mismatch)
+    pool.reduce(square, [](std::string a, int) { return a; }, std::string(), mp::range(3));
+#elif defined(CASE_reduce_operation)
+    pool.reduce(square, [](int a) { return a; }, 0, mp::range(3));
+#elif defined(CASE_for_each_copies)
+    pool.for_each([](int& x) { ++x; }, std::vector{1, 2});
+#elif defined(CASE_for_each_mismatch)
+    pool.for_each(text_length, std::vector{1, 2});
+#elif defined(CASE_imap_captures_reference)
+    pool.imap([&number](int x) { return number * x; }, mp::range(3));
+#elif defined(CASE_imap_wrong_element)
+    pool.imap(square, std::vector<std::string>{"a"});
 #endif
     Owner().run(pool);
 }
