@@ -5,6 +5,7 @@
 #include <multiprocessing/connection.hpp>
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/engine.hpp>
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/exit_status.hpp>
 #include <multiprocessing/function.hpp>
@@ -24,5 +25,7 @@
 #include <multiprocessing/stack.hpp>
 #include <multiprocessing/stream.hpp>
 #include <multiprocessing/synchronize.hpp>
+#include <multiprocessing/task_rng.hpp>
 #include <multiprocessing/version.hpp>
 #include <multiprocessing/wait.hpp>
+#include <multiprocessing/worker_state.hpp>

@@ -199,7 +199,8 @@ class Pool {
             alignas(16) std::byte scratch[256];
             serial::Writer writer(scratch);
             (encode_argument<detail::task_argument<Args>>(writer, arguments), ...);
-            return Future<R>(engine_->submit({.callable = detail::describe_callable(*entry, held), .arguments = &writer, .options = &options}));
+            return Future<R>(engine_->submit({.callable = detail::describe_callable(*entry, held), .call = engine_->number_call(),
+                 .arguments = &writer, .options = &options}));
         }
     }
 
@@ -251,6 +252,7 @@ class Pool {
         detail::MapSpec spec;
         spec.callable = detail::describe_callable(*entry, function);
         spec.count = input.count;
+        spec.call = engine_->number_call();
         spec.inputs = input.bytes;
         spec.input_offsets = input.offsets;
         if constexpr (detail::result_is_array<R>) spec.result_size = sizeof(R);

@@ -14,9 +14,11 @@
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/detail/pool_entry.hpp>
 #include <multiprocessing/detail/wait_limit.hpp>
+#include <multiprocessing/engine.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/function.hpp>
 #include <multiprocessing/outcome.hpp>
+#include <multiprocessing/worker_state.hpp>
 
 namespace mp {
 
@@ -87,6 +89,20 @@ struct RestartIntensity {
     std::optional<int> in_tasks{};
 };
 
+namespace detail {
+
+/// What an initializer returns stays in the worker, as mp::worker_state<T>().
+template <class F>
+void run_initializer(PoolCall& call) {
+    if (make_or_drop<F>(call)) return;
+    auto& function = *static_cast<F*>(call.object);
+    using R = std::remove_cvref_t<std::invoke_result_t<F&>>;
+    if constexpr (std::is_void_v<R>) std::invoke(function);
+    else set_worker_state(std::make_shared<R>(std::invoke(function)), typeid(R));
+}
+
+}  // namespace detail
+
 /// A function without arguments, and what it needs, for each worker to call. Made from a function, a lambda that captures
 /// plain values, or mp::bind(f, arguments...).
 class Initializer {
@@ -97,7 +113,7 @@ class Initializer {
     Initializer(F&& function) {  // NOLINT(google-explicit-constructor): `.initializer = load_tables`
         using Function = std::decay_t<F>;
         check_callable<Function>();
-        entry_ = &detail::entry_record<detail::PoolEntry, &detail::run_task<Function>, Function>;
+        entry_ = &detail::entry_record<detail::PoolEntry, &detail::run_initializer<Function>, Function>;
         const Function held(std::forward<F>(function));
         auto state = std::make_shared<serial::Writer>();
         detail::encode_callable(*state, held);
@@ -121,7 +137,7 @@ struct PoolOptions {
     std::optional<int> workers{};
     /// Shown by `ps` and in messages.
     std::string name = "pool";
-    /// Called once in each worker before its first task. One that fails breaks the pool: what is submitted ends with
+    /// Called once in each worker before its first task; what it returns is the worker's mp::worker_state(). One that fails breaks the pool: what is submitted ends with
     /// PoolBroken and its cause.
     Initializer initializer{};
     /// For calls that do not say otherwise: see CallOptions.
@@ -139,6 +155,10 @@ struct PoolOptions {
     StopLadder stop_ladder{};
     /// get_start_method() when left out. With fork, workers are snapshots of the caller as it was when the pool was made.
     std::optional<StartMethod> start_method{};
+    /// Of mp::task_rng(): pools of the same seed that are given the same calls draw the same numbers.
+    std::uint64_t seed = 0;
+    /// What runs the tasks: processes when left out, or mp::threads(), mp::inline_engine().
+    EngineChoice engine{};
 };
 
 /// How one call works: of map and its kin, of submit and apply. What is left out is as the pool has it.

@@ -127,6 +127,7 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
                 throw std::invalid_argument("window must be at least 1, not " + std::to_string(*options.window));
             constexpr auto* entry =
                 &detail::entry_record<detail::PoolEntry, &detail::run_element<F, How, T>, F, How, T>;
+            call = engine->number_call();
             prepared = engine->prepare(detail::describe_callable(*entry, function));
         }
         ~State() { under_way.cancel(); }
@@ -197,7 +198,7 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
             argument_bytes += writer.bytes().size();
             if (end) options.timeout = TimeLimit(*end - Clock::now());
             under_way.add(
-                engine->submit({.prepared = &prepared, .index = index++, .arguments = &writer, .options = &options}));
+                engine->submit({.prepared = &prepared, .index = index++, .call = call, .arguments = &writer, .options = &options}));
             return true;
         }
 
@@ -233,6 +234,7 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
         bool over = false;
         std::exception_ptr input_error;
         std::uint64_t index = 0;
+        std::uint64_t call = 0;
         std::uint64_t argument_bytes = 0;  // of what is under way, about
         std::uint64_t result_bytes = 0, results = 0;
         std::optional<Value> current;

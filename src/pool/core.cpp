@@ -100,6 +100,7 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     task->retries = spec.options->retries.value_or(options_.retries);
     task->label = spec.options->label;
     task->index = spec.index;
+    task->call = spec.call;
     task->arguments_size = arguments.bytes().size();
     Lock lock(mutex_);
     require_usable(lock);

@@ -100,6 +100,8 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     frame.payload_size = task.arguments_size;
     frame.handles = static_cast<std::uint32_t>(task.handles.size());
     frame.notify = notify;
+    frame.job_at = task.call;
+    frame.round_at = task.index.value_or(0);
     const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
     if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
     if (frame.handles && !send_handles(worker, task.handles)) return false;

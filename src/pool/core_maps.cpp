@@ -80,6 +80,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
 
     JobHeader& header = job->header;
     header.count = spec.count;
+    header.call = spec.call;
     header.results_encoded = spec.encoded_results;
     const std::uint64_t result_size = spec.encoded_results ? sizeof(ResultPlace) : spec.result_size;
     {

@@ -112,6 +112,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
     start.segment_size = segment_.size();
     start.lane_number = worker.lane_number;
     start.max_tasks = static_cast<std::uint64_t>(options_.max_tasks_per_worker.value_or(0));
+    start.seed = options_.seed;
     if (options_.initializer) {
         start.initializer = identify(*options_.initializer.entry());
         const auto& state = options_.initializer.state();

@@ -14,6 +14,7 @@ namespace mp {
 namespace {
 
 std::shared_ptr<detail::Engine> make_engine(PoolOptions options) {
+    if (const auto make = options.engine.internal_make()) return make(std::move(options));
     auto core = std::make_shared<detail::PoolCore>(std::move(options));
     // A pool in a global is made in every copy of the program too; there it waits until somebody uses it.
     if (process::role() != process::Role::copy_before_main) core->start();

@@ -67,6 +67,7 @@ struct JobHeader {
     std::uint64_t results_at;                          // array of results or of ResultPlace; 0: no results
     std::uint64_t results_encoded;                     // 1: ResultPlace
     std::uint64_t states_at;                           // one ElementState an element
+    std::uint64_t call;                                // its number among the pool's calls, for task_rng()
 };
 
 /// Where an encoded result lies: in the heap of a lane.
@@ -93,8 +94,8 @@ struct TaskFrame {
     std::uint64_t number{};            // of this frame, ascending; of the job for forget_job
     std::uint64_t payload_at{};        // map: 0
     std::uint64_t payload_size{};
-    std::uint64_t job_at{};            // map
-    std::uint64_t round_at{};          // map
+    std::uint64_t job_at{};            // map; of a task the number of its call, for task_rng()
+    std::uint64_t round_at{};          // map; of a task its index in the call
     std::uint32_t handles{};           // descriptors that wait in the socket
     std::uint32_t notify{};            // 1: tell the caller when this one is done
     std::uint32_t taken{};             // frame_open until one side exchanges it: the worker before it begins a task or a

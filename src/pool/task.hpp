@@ -104,6 +104,7 @@ struct PoolTask final : PendingTask {
     std::vector<serial::Handle> handles;
     std::string label;
     std::optional<std::uint64_t> index;           // in a stream
+    std::uint64_t call = 0;                       // its number among the pool's calls
     Retries retries;
     int attempt = 1;
     std::size_t worker = 0;                       // where it was sent, and as which frame

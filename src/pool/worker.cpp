@@ -15,6 +15,7 @@
 #include "pool/chunk_size.hpp"
 #include "pool/lane.hpp"
 #include "pool/result_heap.hpp"
+#include "pool/task_context.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::pool {
@@ -27,7 +28,7 @@ std::uint64_t nanoseconds_since(Clock::time_point begin) {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(Clock::now() - begin).count());
 }
 
-class Worker {
+class Worker final : public detail::MapSink {
   public:
     explicit Worker(const WorkerStart& start)
         : lane_(map(start.lane, start.lane_size)),
@@ -36,6 +37,7 @@ class Worker {
           doorbell_(start.nudge),
           lane_number_(start.lane_number),
           max_tasks_(start.max_tasks),
+          seed_(start.seed),
           tasks_(lane_.header().tasks, lane_.tasks()),
           results_(lane_.header().results, lane_.results()),
           heap_(lane_) {
@@ -61,6 +63,7 @@ class Worker {
             TaskFrame frame;
             std::memcpy(&frame, bytes.data(), sizeof frame);
             if (frame.kind == TaskFrameKind::stop) {
+                worker_context().finish();
                 lane_.header().planned_end.store(1, std::memory_order_release);
                 return 0;
             }
@@ -75,13 +78,13 @@ class Worker {
         }
     }
 
-    void element_failed(std::uint64_t index) {
+    void element_failed(std::uint64_t index) noexcept override {
         const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
         publish({.kind = ResultFrameKind::element_failed, .number = number_, .element = index}, record, {}, false);
     }
 
     // Results of a map are packed into slabs, which are given back together when the map is over.
-    void element_encoded(std::uint64_t index, std::span<const std::byte> bytes) {
+    void element_encoded(std::uint64_t index, std::span<const std::byte> bytes) override {
         constexpr std::uint64_t slab_size = 256 * 1024;
         if (bytes.size() > slab_left_) {
             const std::uint64_t size = std::max<std::uint64_t>(slab_size, bytes.size());
@@ -111,6 +114,7 @@ class Worker {
     SegmentHeader& segment_header() { return *reinterpret_cast<SegmentHeader*>(segment_.data()); }
 
     int planned_exit() {
+        worker_context().finish();
         lane_.header().planned_end.store(1, std::memory_order_release);
         return 0;
     }
@@ -231,6 +235,7 @@ class Worker {
             serial::Reader reader(payload, handles);
             const Callable& function = callable(frame.callable);
             detail::PoolCall call{.object = function.object, .reader = &reader, .writer = &writer};
+            const TaskScope scope(seed_, frame.job_at, frame.round_at);
             function.code(call);
         } catch (...) {
             record = serial::encode_exception(serial::capture_exception(std::current_exception()));
@@ -266,7 +271,8 @@ class Worker {
         if (!job.results_encoded) call.results = map_results_;
         call.states = reinterpret_cast<std::atomic<std::uint8_t>*>(segment_.data() + job.states_at);
         call.current = &lane_.header().current;
-        call.worker = this;
+        call.sink = this;
+        const TaskScope scope(seed_, job.call, 0, call.current);
         job_ = frame.job_at;
         slab_left_ = 0;
 
@@ -406,6 +412,7 @@ class Worker {
     serial::Handle doorbell_;
     std::uint64_t lane_number_;
     std::uint64_t max_tasks_;
+    std::uint64_t seed_;
     transport::FrameReader tasks_;
     transport::FrameWriter results_;
     ResultHeap heap_;
@@ -432,6 +439,7 @@ WorkerStart decode_worker_start(serial::Reader& reader) {
     start.segment_size = serial::decode<std::uint64_t>(reader);
     start.lane_number = serial::decode<std::uint64_t>(reader);
     start.max_tasks = serial::decode<std::uint64_t>(reader);
+    start.seed = serial::decode<std::uint64_t>(reader);
     if (serial::decode<bool>(reader)) start.initializer = serial::decode<detail::EntryId>(reader);
     start.initializer_state = serial::decode<std::vector<std::byte>>(reader);
     for (auto count = serial::decode<std::uint64_t>(reader); count > 0; --count)
@@ -461,6 +469,7 @@ void encode_worker_start(serial::Writer& writer, const WorkerStart& start) {
     serial::encode(writer, start.segment_size);
     serial::encode(writer, start.lane_number);
     serial::encode(writer, start.max_tasks);
+    serial::encode(writer, start.seed);
     serial::encode(writer, start.initializer.has_value());
     if (start.initializer) serial::encode(writer, *start.initializer);
     serial::encode(writer, start.initializer_state);
@@ -475,13 +484,13 @@ const detail::EntryRecord& worker_entry() { return detail::entry_record<detail::
 namespace mp::detail {
 
 void map_element_failed(MapCall& call, std::uint64_t index) noexcept {
-    static_cast<pool::Worker*>(call.worker)->element_failed(index);
+    call.sink->element_failed(index);
 }
 
 void map_element_encoded(MapCall& call, std::uint64_t index, const serial::Writer& result) {
     if (!result.handles().empty())
         throw SerializationError("a result of map holds a handle (a Queue, a Pipe end, …): return it from submit instead");
-    static_cast<pool::Worker*>(call.worker)->element_encoded(index, result.bytes());
+    call.sink->element_encoded(index, result.bytes());
 }
 
 }  // namespace mp::detail

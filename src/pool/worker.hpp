@@ -18,6 +18,7 @@ struct WorkerStart {
     std::uint64_t segment_size = 0;
     std::uint64_t lane_number = 0;
     std::uint64_t max_tasks = 0;                      // 0: no limit
+    std::uint64_t seed = 0;                           // of task_rng()
     std::optional<detail::EntryId> initializer{};     // a PoolEntry of a task without arguments
     std::vector<std::byte> initializer_state{};
     std::vector<serial::Handle> initializer_handles{};

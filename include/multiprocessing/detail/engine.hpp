@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -49,6 +50,7 @@ struct TaskSpec {
     CallableSpec callable{};
     const std::shared_ptr<PreparedCallable>* prepared = nullptr;  ///< instead of `callable`
     std::optional<std::uint64_t> index{};                         ///< in the input of the call that it belongs to
+    std::uint64_t call = 0;                                       ///< Engine::number_call()
     const serial::Writer* arguments = nullptr;
     const CallOptions* options = nullptr;
 };
@@ -64,6 +66,7 @@ struct MapSpec {
     /// A position - what is counted, run, and has a result - stands for so many elements of the input, and less at the
     /// end. Errors name elements.
     std::uint64_t group = 1;
+    std::uint64_t call = 0;  ///< Engine::number_call()
     const CallOptions* options = nullptr;
 };
 
@@ -143,6 +146,9 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
     Engine& operator=(const Engine&) = delete;
     virtual ~Engine();
 
+    /// Numbers the calls of a pool, for task_rng(): each call of submit, map and their kin takes one.
+    std::uint64_t number_call() noexcept { return calls_.fetch_add(1, std::memory_order_relaxed); }
+
     virtual std::shared_ptr<PreparedCallable> prepare(const CallableSpec& spec) = 0;
     virtual std::shared_ptr<PendingTask> submit(const TaskSpec& spec) = 0;
     /// Begins it, and does not wait for its end.
@@ -165,6 +171,9 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
 
     virtual int workers() const = 0;
     virtual std::vector<pid_t> pids() = 0;
+
+  private:
+    std::atomic<std::uint64_t> calls_{0};
 };
 
 }  // namespace mp::detail

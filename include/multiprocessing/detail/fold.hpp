@@ -135,6 +135,7 @@ A fold_range(Engine& engine, const F& function, const Op& op, A result, Range& r
     else
         spec.encoded_results = true;
     spec.group = fold.group;
+    spec.call = engine.number_call();
     spec.options = &call;
     const auto map = engine.map(spec);
     map->wait(-1);

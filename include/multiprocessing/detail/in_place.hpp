@@ -106,6 +106,7 @@ void for_each_in_place(Engine& engine, const F& function, std::span<T> span, con
     spec.callable = {.entry = entry, .function = &held, .encode = &encode_in_place<F>, .type = &typeid(F)};
     if constexpr (std::is_pointer_v<F>) spec.callable.code = reinterpret_cast<const void*>(function);
     spec.count = span.size();
+    spec.call = engine.number_call();
     spec.options = &options;
     const auto map = engine.map(spec);
     map->wait(-1);

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -28,6 +29,18 @@ namespace mp::detail {
 /// element (release, after the result), or by the caller when that failed or died; read by the caller (acquire).
 enum class ElementState : std::uint8_t { open = 0, value = 1, failed = 2 };
 
+/// Where the results of a map's elements go that do not lie in an array.
+class MapSink {
+  public:
+    /// The current exception ended this element.
+    virtual void element_failed(std::uint64_t element) noexcept = 0;
+    /// The bytes are copied. Throws when there is no memory for them.
+    virtual void element_encoded(std::uint64_t position, std::span<const std::byte> bytes) = 0;
+
+  protected:
+    ~MapSink() = default;
+};
+
 /// A stretch of a map, as the worker runs it. All pointers go into shared memory.
 struct MapCall {
     std::uint64_t begin = 0;                          ///< positions to run: [begin, end)
@@ -38,7 +51,7 @@ struct MapCall {
     std::byte* results = nullptr;                     ///< an array of results; null when these are encoded
     std::atomic<std::uint8_t>* states = nullptr;
     std::atomic<std::uint64_t>* current = nullptr;    ///< the element being run, for blame if this process dies
-    void* worker = nullptr;                           ///< for the two functions below
+    MapSink* sink = nullptr;
 };
 
 /// Tells the caller that the current exception ended this element.

@@ -1,0 +1,710 @@
+#include "pool/local_engine.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/errors.hpp>
+
+#include "os/function_name.hpp"
+#include "pool/chunk_size.hpp"
+#include "serial/exception_record.hpp"
+
+namespace mp::detail {
+
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+// Whose thread this is.
+thread_local void* this_local_worker = nullptr;
+
+std::uint64_t nanoseconds_since(Clock::time_point begin) {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(Clock::now() - begin).count());
+}
+
+// The current exception as processes would hand it over.
+std::exception_ptr as_remote(const TaskInfo& task) {
+    try {
+        const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
+        return serial::to_exception(serial::decode_exception(record), task);
+    } catch (...) {
+        return std::current_exception();
+    }
+}
+
+// Whether there is another attempt; waits as long as the delay says.
+bool tries_again(const Retries& retries, int attempt, const std::exception_ptr& error) {
+    if (attempt > retries.exception) return false;
+    try {
+        if (retries.when && !retries.when(Failure(error))) return false;
+    } catch (...) {
+        return false;
+    }
+    const double wait = static_cast<double>(retries.delay.first.nanoseconds().count()) *
+                        std::pow(std::max(1.0, retries.delay.factor), attempt - 1);
+    const double most = static_cast<double>(retries.delay.most.nanoseconds().count());
+    if (wait > 0)
+        std::this_thread::sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(wait, most))));
+    return true;
+}
+
+}  // namespace
+
+struct LocalCallable final : PreparedCallable {
+    PoolEntry::Signature* code = nullptr;
+    std::vector<std::byte> state;
+    std::vector<serial::Handle> handles;
+    std::string name;
+};
+
+struct LocalTask final : PendingTask {
+    std::shared_ptr<LocalEngine> owner;
+    std::shared_ptr<LocalCallable> callable;
+    std::vector<std::byte> arguments;
+    std::vector<serial::Handle> handles;
+    Retries retries;
+    TaskInfo info;
+    std::uint64_t call = 0;
+    std::atomic<bool> done{false};  // released after what follows, acquired by readers
+    std::vector<std::byte> result;
+    std::vector<serial::Handle> result_handles;
+    std::exception_ptr error;
+    std::vector<pool::Watcher> watchers;
+
+    bool poll() override { return done.load(std::memory_order_acquire); }
+    bool wait(double seconds) override { return owner->wait(done, seconds); }
+    bool cancel() override { return owner->cancel(*this); }
+    std::exception_ptr failure() const override { return error; }
+    std::exception_ptr first_error() const override { return error; }
+    bool notify(std::shared_ptr<Completion> completion, bool watched) override {
+        return owner->notify(done, watchers, {std::move(completion), watched});
+    }
+    void forget(const Completion& completion) override { owner->forget(watchers, completion); }
+    Engine& engine() override { return *owner; }
+    std::span<const std::byte> bytes() const override { return result; }
+    std::span<const serial::Handle> attached() const override { return result_handles; }
+};
+
+struct LocalMap final : PendingMap {
+    std::shared_ptr<LocalEngine> owner;
+    std::shared_ptr<LocalCallable> callable;
+    std::uint64_t count = 0, group = 1, call = 0, chunk = 0;
+    std::vector<std::byte> inputs;
+    std::vector<std::uint64_t> offsets;
+    std::vector<std::max_align_t> results;
+    std::unique_ptr<std::atomic<std::uint8_t>[]> states;
+    std::vector<std::vector<std::byte>> encoded_results;
+    bool has_offsets = false, is_encoded = false;
+    Retries retries;
+    std::string label;
+    std::vector<std::uint64_t> indices;  // of this round; empty: every position
+    std::atomic<std::uint64_t> next{0};  // claimed by workers
+    std::uint64_t positions = 0;         // of this round
+    std::size_t shares = 0;              // not left yet; under the engine's lock
+    std::mutex mutex;                    // guards the next three
+    std::vector<std::uint64_t> again;
+    std::unordered_map<std::uint64_t, int> attempts;
+    std::map<std::uint64_t, std::exception_ptr> errors;
+    std::exception_ptr whole;
+    std::atomic<bool> done{false};
+    std::vector<pool::Watcher> watchers;
+
+    bool poll() override { return done.load(std::memory_order_acquire); }
+    bool wait(double seconds) override { return owner->wait(done, seconds); }
+    bool cancel() override { return owner->cancel(*this); }
+    std::exception_ptr failure() const override { return whole; }
+    std::exception_ptr first_error() const override {
+        if (whole) return whole;
+        return errors.empty() ? nullptr : errors.begin()->second;
+    }
+    bool notify(std::shared_ptr<Completion> completion, bool watched) override {
+        return owner->notify(done, watchers, {std::move(completion), watched});
+    }
+    void forget(const Completion& completion) override { owner->forget(watchers, completion); }
+    Engine& engine() override { return *owner; }
+    std::uint64_t size() const override { return count; }
+    bool has_value(std::uint64_t index) const override {
+        return states[index].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::value);
+    }
+    std::exception_ptr error(std::uint64_t index) const override {
+        const auto found = errors.find(index);
+        return found != errors.end() ? found->second : std::make_exception_ptr(TaskCancelled("an element was not run"));
+    }
+    const std::byte* array() const override { return reinterpret_cast<const std::byte*>(results.data()); }
+    std::span<const std::byte> encoded(std::uint64_t index) const override { return encoded_results[index]; }
+};
+
+namespace {
+
+class LocalSink final : public MapSink {
+  public:
+    explicit LocalSink(LocalMap& map) : map_(map) {}
+    void element_failed(std::uint64_t element) noexcept override {
+        const std::uint64_t position = element / map_.group;
+        const std::scoped_lock hold(map_.mutex);
+        int& attempt = map_.attempts.try_emplace(position, 1).first->second;
+        const auto error =
+            as_remote({.function = map_.callable->name, .index = element, .label = map_.label, .attempt = attempt});
+        if (tries_again(map_.retries, attempt, error)) {
+            ++attempt;
+            map_.again.push_back(position);
+        } else {
+            map_.errors.emplace(position, error);
+            map_.states[position].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_release);
+        }
+    }
+    void element_encoded(std::uint64_t position, std::span<const std::byte> bytes) override {
+        map_.encoded_results[position].assign(bytes.begin(), bytes.end());
+    }
+
+  private:
+    LocalMap& map_;
+};
+
+}  // namespace
+
+LocalEngine::Made::~Made() {
+    if (!object) return;
+    PoolCall call{.step = PoolCall::Step::drop, .object = object};
+    callable->code(call);
+}
+
+LocalEngine::LocalEngine(PoolOptions options, Kind kind)
+    : options_(std::move(options)), kind_(kind), callbacks_(*this, options_.name) {
+    const int count = kind == Kind::inline_calls ? 1 : options_.workers.value_or(static_cast<int>(cpu_count()));
+    if (count < 1) throw std::invalid_argument("a pool needs at least 1 worker, not " + std::to_string(count));
+    for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
+    for (auto& worker : workers_) worker->engine = this;
+    require_possible({.task_timeout = options_.task_timeout, .timeout = options_.timeout});
+}
+
+LocalEngine::~LocalEngine() {
+    for (auto& worker : workers_)
+        if (worker->thread.joinable()) worker->thread.detach();  // in a fork of the owner, where it does not exist
+}
+
+void LocalEngine::start() {
+    if (kind_ == Kind::inline_calls) return initialize(*workers_.front());
+    for (auto& worker : workers_) {
+        Worker* const own = worker.get();
+        worker->thread = std::thread([this, own] { run_worker(*own); });
+        ::pthread_setname_np(worker->thread.native_handle(), options_.name.substr(0, 15).c_str());
+    }
+}
+
+void LocalEngine::require_owner() const {
+    if (owner_ != os::own_pid())
+        throw Error("pool \"" + options_.name + "\" belongs to process " + std::to_string(owner_) +
+                    ", of which this one is a fork: make a pool of its own here");
+}
+
+void LocalEngine::require_usable(const Lock&) const {
+    if (!broken_.empty()) throw PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_);
+    if (closed_) throw Error("pool \"" + options_.name + "\" is closed: nothing more can be submitted");
+}
+
+void LocalEngine::require_possible(const CallOptions& options) const {
+    const char* const wish = options.task_timeout ? "task_timeout" : options.timeout ? "timeout" : nullptr;
+    if (wish)
+        throw std::invalid_argument("pool \"" + options_.name + "\": its engine, " + options_.engine.limits().name +
+                                    ", cannot stop a task that runs and so honours no " + wish);
+    if (options.chunk_size && *options.chunk_size < 1)
+        throw std::invalid_argument("chunk_size must be at least 1, not " + std::to_string(*options.chunk_size));
+}
+
+std::shared_ptr<LocalCallable> LocalEngine::take_in(const CallableSpec& spec) {
+    constexpr std::size_t most = 1024, largest_key = 256;
+    std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);
+    key.append(reinterpret_cast<const char*>(spec.key.data()), spec.key.size());
+    const bool shared = spec.keyed && key.size() <= largest_key;
+    Lock lock(mutex_);
+    if (shared)
+        if (const auto found = callables_.find(key); found != callables_.end()) return found->second;
+    auto callable = std::make_shared<LocalCallable>();
+    callable->code = static_cast<const Entry<PoolEntry::Signature>*>(spec.entry)->code;
+    serial::Writer writer;
+    spec.encode(writer, spec.function);
+    callable->state.assign(writer.bytes().begin(), writer.bytes().end());
+    callable->handles.assign(writer.handles().begin(), writer.handles().end());
+    callable->name = os::type_name(*spec.type);
+    if (!shared) return callable;
+    if (callables_.size() >= most) callables_.clear();
+    callables_.emplace(std::move(key), callable);
+    return callable;
+}
+
+std::shared_ptr<PreparedCallable> LocalEngine::prepare(const CallableSpec& spec) {
+    require_owner();
+    return take_in(spec);
+}
+
+std::shared_ptr<PendingTask> LocalEngine::submit(const TaskSpec& spec) {
+    require_owner();
+    require_possible(*spec.options);
+    auto task = std::make_shared<LocalTask>();
+    task->owner = std::static_pointer_cast<LocalEngine>(shared_from_this());
+    task->callable = spec.prepared ? std::static_pointer_cast<LocalCallable>(*spec.prepared) : take_in(spec.callable);
+    task->arguments.assign(spec.arguments->bytes().begin(), spec.arguments->bytes().end());
+    task->handles.assign(spec.arguments->handles().begin(), spec.arguments->handles().end());
+    task->retries = spec.options->retries.value_or(options_.retries);
+    task->info = {.function = task->callable->name, .index = spec.index, .label = spec.options->label};
+    task->call = spec.call;
+    {
+        Lock lock(mutex_);
+        require_usable(lock);
+        if (kind_ == Kind::threads) {
+            waiting_.push_back({task, nullptr});
+            news_.notify_all();
+            return task;
+        }
+        ++running_;
+    }
+    run(*workers_.front(), {task, nullptr});
+    return task;
+}
+
+std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
+    require_owner();
+    require_possible(*spec.options);
+    auto map = std::make_shared<LocalMap>();
+    map->owner = std::static_pointer_cast<LocalEngine>(shared_from_this());
+    map->count = spec.count;
+    map->group = spec.group;
+    map->call = spec.call;
+    map->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
+    map->callable = take_in(spec.callable);
+    map->inputs.assign(spec.inputs.begin(), spec.inputs.end());
+    map->offsets.assign(spec.input_offsets.begin(), spec.input_offsets.end());
+    map->has_offsets = !spec.input_offsets.empty();
+    map->is_encoded = spec.encoded_results;
+    map->retries = spec.options->retries.value_or(options_.retries);
+    map->label = spec.options->label;
+    map->results.resize((spec.count * spec.result_size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+    map->states = std::make_unique<std::atomic<std::uint8_t>[]>(spec.count);
+    if (spec.encoded_results) map->encoded_results.resize(spec.count);
+    Lock lock(mutex_);
+    require_usable(lock);
+    if (spec.count == 0) {
+        map->done.store(true, std::memory_order_release);
+        return map;
+    }
+    begin_round(lock, map);
+    while (kind_ == Kind::inline_calls && !map->poll()) {
+        const Item item = std::move(waiting_.front());
+        waiting_.pop_front();
+        ++running_;
+        lock.unlock();
+        run(*workers_.front(), item);
+        lock.lock();
+    }
+    return map;
+}
+
+void LocalEngine::begin_round(Lock&, const std::shared_ptr<LocalMap>& map) {
+    map->positions = map->indices.empty() ? map->count : map->indices.size();
+    map->next.store(0, std::memory_order_relaxed);
+    map->shares = static_cast<std::size_t>(std::min<std::uint64_t>(workers_.size(), map->positions));
+    for (std::size_t i = 0; i < map->shares; ++i) {
+        if (kind_ == Kind::inline_calls)
+            waiting_.push_front({nullptr, map});
+        else
+            waiting_.push_back({nullptr, map});
+    }
+    news_.notify_all();
+}
+
+// The callable as this worker made it; callables that nobody else holds any more are dropped now and then.
+void* LocalEngine::object_of(Worker& worker, const std::shared_ptr<LocalCallable>& callable) {
+    constexpr std::size_t many = 64;
+    if (worker.made.size() >= many)
+        std::erase_if(worker.made, [&](const auto& entry) {
+            return entry.second.callable.use_count() == 1 && entry.first != callable.get();
+        });
+    if (const auto found = worker.made.find(callable.get()); found != worker.made.end()) return found->second.object;
+    serial::Reader reader(callable->state, callable->handles);
+    PoolCall call{.step = PoolCall::Step::make, .reader = &reader};
+    callable->code(call);
+    Made& made = worker.made[callable.get()];
+    made.callable = callable;
+    made.object = call.object;
+    return made.object;
+}
+
+void LocalEngine::run(Worker& worker, Item item) {
+    std::unique_lock<std::recursive_mutex> one_at_a_time;
+    if (kind_ == Kind::inline_calls) one_at_a_time = std::unique_lock(inline_);
+    void* const before = std::exchange(this_local_worker, static_cast<void*>(&worker));
+    {
+        const pool::WorkerScope scope(worker.context);
+        if (item.task)
+            run_task(worker, *item.task);
+        else
+            run_share(worker, *item.map);
+    }
+    this_local_worker = before;
+    Lock lock(mutex_);
+    --running_;
+    if (item.task)
+        finish(lock, *item.task);
+    else
+        share_left(lock, item.map);
+    news_.notify_all();
+}
+
+void LocalEngine::run_task(Worker& worker, LocalTask& task) {
+    const auto begin = Clock::now();
+    while (true) {
+        try {
+            serial::Reader reader(task.arguments, task.handles);
+            serial::Writer writer;
+            PoolCall call{.object = object_of(worker, task.callable), .reader = &reader, .writer = &writer};
+            const pool::TaskScope scope(options_.seed, task.call, task.info.index.value_or(0));
+            task.callable->code(call);
+            task.result.assign(writer.bytes().begin(), writer.bytes().end());
+            task.result_handles.assign(writer.handles().begin(), writer.handles().end());
+        } catch (...) {
+            const auto error = as_remote(task.info);
+            if (tries_again(task.retries, task.info.attempt, error)) {
+                ++task.info.attempt;
+                continue;
+            }
+            task.error = error;
+        }
+        break;
+    }
+    learn(1, nanoseconds_since(begin));
+}
+
+void LocalEngine::run_share(Worker& worker, LocalMap& map) {
+    std::atomic<std::uint64_t> current{0};
+    LocalSink sink(map);
+    MapCall call;
+    call.indices = map.indices.empty() ? nullptr : map.indices.data();
+    call.inputs = map.inputs.data();
+    call.input_offsets = map.has_offsets ? map.offsets.data() : nullptr;
+    call.results = map.is_encoded ? nullptr : reinterpret_cast<std::byte*>(map.results.data());
+    call.states = map.states.get();
+    call.current = &current;
+    call.sink = &sink;
+    PoolCall pool_call{.map = &call};
+    std::exception_ptr unusable;
+    pool::ChunkSize chunk;
+    while (true) {
+        std::uint64_t begin = map.next.load(std::memory_order_relaxed);
+        std::uint64_t size = 0;
+        do {
+            if (begin >= map.positions) return;
+            const std::uint64_t left = map.positions - begin;
+            size = map.chunk ? std::min(map.chunk, left) : chunk.next(left, workers_.size());
+        } while (!map.next.compare_exchange_weak(begin, begin + size, std::memory_order_relaxed));
+        call.begin = begin;
+        call.end = begin + size;
+        const auto started = Clock::now();
+        const pool::TaskScope scope(options_.seed, map.call, 0, &current);
+        try {
+            pool_call.object = object_of(worker, map.callable);
+        } catch (...) {
+            for (std::uint64_t at = call.begin; at != call.end; ++at)
+                sink.element_failed((call.indices ? call.indices[at] : at) * map.group);
+            continue;
+        }
+        map.callable->code(pool_call);
+        const std::uint64_t took = nanoseconds_since(started);
+        chunk.learn(size, took);
+        learn(size, took);
+    }
+}
+
+void LocalEngine::learn(std::uint64_t tasks, std::uint64_t nanoseconds) {
+    const std::uint64_t each = std::max<std::uint64_t>(1, nanoseconds / tasks);
+    const std::uint64_t before = mean_ns_.load(std::memory_order_relaxed);
+    mean_ns_.store(before == 0 ? each : (7 * before + each + 7) / 8, std::memory_order_relaxed);
+}
+
+std::size_t LocalEngine::useful_window() const {
+    if (kind_ == Kind::inline_calls) return 1;
+    constexpr std::uint64_t horizon = 1'000'000;
+    const std::uint64_t mean = mean_ns_.load(std::memory_order_relaxed);
+    return 2 * workers_.size() * (mean == 0 ? 2 : std::clamp<std::size_t>(horizon / mean, 2, 2048));
+}
+
+void LocalEngine::tell(std::vector<pool::Watcher>& watchers) {
+    for (const auto& watcher : std::exchange(watchers, {})) {
+        watcher.completion->completed();
+        if (watcher.watched) callbacks_.came();
+    }
+}
+
+void LocalEngine::finish(Lock&, LocalTask& task) {
+    task.arguments.clear();
+    task.handles.clear();
+    task.callable.reset();
+    task.done.store(true, std::memory_order_release);
+    tell(task.watchers);
+}
+
+void LocalEngine::share_left(Lock& lock, const std::shared_ptr<LocalMap>& map) {
+    if (--map->shares > 0) return;
+    map->indices = std::move(map->again);
+    map->again.clear();
+    if (!map->indices.empty() && !map->whole) return begin_round(lock, map);
+    map->callable.reset();
+    map->done.store(true, std::memory_order_release);
+    tell(map->watchers);
+}
+
+bool LocalEngine::notify(const std::atomic<bool>& done, std::vector<pool::Watcher>& watchers, pool::Watcher watcher) {
+    Lock lock(mutex_);
+    if (done.load(std::memory_order_relaxed)) return false;
+    if (watcher.watched) callbacks_.expect();
+    watchers.push_back(std::move(watcher));
+    return true;
+}
+
+void LocalEngine::forget(std::vector<pool::Watcher>& watchers, const Completion& completion) {
+    Lock lock(mutex_);
+    std::erase_if(watchers, [&](const pool::Watcher& watcher) {
+        if (watcher.completion.get() != &completion) return false;
+        if (watcher.watched) callbacks_.came();
+        return true;
+    });
+    news_.notify_all();
+}
+
+LocalEngine::Worker* LocalEngine::own_worker() const {
+    auto* const worker = static_cast<Worker*>(this_local_worker);
+    return worker && worker->engine == this ? worker : nullptr;
+}
+
+// A task that waits for others of its pool does some of them meanwhile: its thread may be the only one.
+bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double seconds) {
+    const bool limited = seconds >= 0 && seconds < 1e9;
+    const auto end = Clock::now() +
+                     std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limited ? seconds : 0));
+    while (!done()) {
+        if (limited && Clock::now() >= end) return false;
+        if (Worker* const worker = own_worker(); worker && !waiting_.empty()) {
+            Item item = std::move(waiting_.front());
+            waiting_.pop_front();
+            ++running_;
+            lock.unlock();
+            run(*worker, std::move(item));
+            lock.lock();
+        } else if (limited) {
+            news_.wait_until(lock, end);
+        } else {
+            news_.wait(lock);
+        }
+    }
+    return true;
+}
+
+bool LocalEngine::wait(const std::atomic<bool>& done, double seconds) {
+    if (done.load(std::memory_order_acquire)) return true;
+    require_owner();
+    Lock lock(mutex_);
+    return wait_for(lock, [&] { return done.load(std::memory_order_acquire); }, seconds);
+}
+
+bool LocalEngine::help(const std::function<bool()>& done, double seconds) {
+    require_owner();
+    Lock lock(mutex_);
+    return wait_for(lock, done, seconds);
+}
+
+bool LocalEngine::cancel(LocalTask& task) {
+    Lock lock(mutex_);
+    const auto found = std::ranges::find_if(waiting_, [&](const Item& item) { return item.task.get() == &task; });
+    if (found == waiting_.end()) return false;
+    const auto held = std::move(found->task);
+    waiting_.erase(found);
+    held->error = std::make_exception_ptr(TaskCancelled(held->info));
+    finish(lock, *held);
+    news_.notify_all();
+    return true;
+}
+
+bool LocalEngine::cancel(LocalMap& map) {
+    Lock lock(mutex_);
+    if (map.done.load(std::memory_order_relaxed) || map.whole) return false;
+    map.whole = std::make_exception_ptr(TaskCancelled(TaskInfo{.function = map.callable->name, .label = map.label}));
+    map.next.store(map.positions, std::memory_order_relaxed);
+    std::vector<std::shared_ptr<LocalMap>> shares;
+    std::erase_if(waiting_, [&](const Item& item) {
+        if (item.map.get() != &map) return false;
+        shares.push_back(item.map);
+        return true;
+    });
+    for (const auto& share : shares) share_left(lock, share);
+    news_.notify_all();
+    return true;
+}
+
+void LocalEngine::cancel_waiting(Lock& lock, const char* reason) {
+    for (auto& item : std::exchange(waiting_, {})) {
+        if (item.task) {
+            item.task->error = std::make_exception_ptr(TaskCancelled(item.task->info, reason));
+            finish(lock, *item.task);
+        } else {
+            if (!item.map->whole)
+                item.map->whole = std::make_exception_ptr(
+                    TaskCancelled(TaskInfo{.function = item.map->callable->name, .label = item.map->label}, reason));
+            share_left(lock, item.map);
+        }
+    }
+    news_.notify_all();
+}
+
+void LocalEngine::initialize(Worker& worker) {
+    if (!options_.initializer) return;
+    const pool::WorkerScope scope(worker.context);
+    try {
+        PoolEntry::Signature* const code =
+            static_cast<const Entry<PoolEntry::Signature>*>(options_.initializer.entry())->code;
+        const auto& state = options_.initializer.state();
+        serial::Reader reader(state.bytes(), state.handles());
+        PoolCall call{.step = PoolCall::Step::make, .reader = &reader};
+        code(call);
+        serial::Reader no_arguments({});
+        serial::Writer no_result;
+        call.step = PoolCall::Step::run;
+        call.reader = &no_arguments;
+        call.writer = &no_result;
+        code(call);
+        call.step = PoolCall::Step::drop;
+        code(call);
+    } catch (...) {
+        const std::string cause = "its initializer failed: " + std::string(Failure(std::current_exception()).what());
+        Lock lock(mutex_);
+        if (broken_.empty()) broken_ = cause;
+        const auto error = std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_));
+        for (auto& item : std::exchange(waiting_, {})) {
+            if (item.task) {
+                item.task->error = error;
+                finish(lock, *item.task);
+            } else {
+                item.map->whole = error;
+                share_left(lock, item.map);
+            }
+        }
+        news_.notify_all();
+    }
+}
+
+void LocalEngine::run_worker(Worker& worker) {
+    initialize(worker);
+    Lock lock(mutex_);
+    while (true) {
+        news_.wait(lock, [&] { return stopping_ || (!waiting_.empty() && broken_.empty()); });
+        if (waiting_.empty() || !broken_.empty()) {
+            if (stopping_) break;
+            continue;
+        }
+        Item item = std::move(waiting_.front());
+        waiting_.pop_front();
+        ++running_;
+        lock.unlock();
+        run(worker, std::move(item));
+        lock.lock();
+    }
+    lock.unlock();
+    worker.context.finish();
+    worker.made.clear();
+}
+
+void LocalEngine::close() {
+    require_owner();
+    Lock lock(mutex_);
+    closed_ = true;
+}
+
+void LocalEngine::join() {
+    require_owner();
+    if (own_worker()) throw Error("pool \"" + options_.name + "\" cannot be joined by one of its own tasks");
+    {
+        Lock lock(mutex_);
+        if (!closed_) throw Error("cannot join pool \"" + options_.name + "\" before close() or terminate()");
+        news_.wait(lock, [&] { return nothing_left(); });
+        stopping_ = true;
+        news_.notify_all();
+    }
+    const std::scoped_lock ending(ending_);
+    for (auto& worker : workers_) {
+        if (worker->thread.joinable())
+            worker->thread.join();
+        else if (kind_ == Kind::inline_calls) {
+            worker->context.finish();
+            worker->made.clear();
+        }
+    }
+    callbacks_.finish();
+}
+
+void LocalEngine::terminate() {
+    require_owner();
+    {
+        Lock lock(mutex_);
+        closed_ = true;
+        cancel_waiting(lock, "the pool was terminated");
+    }
+    join();
+}
+
+void LocalEngine::leave(bool unwinding) {
+    if (owner_ != os::own_pid()) return;
+    if (unwinding) {
+        Lock lock(mutex_);
+        cancel_waiting(lock, "the pool is being left by an exception");
+    }
+    close();
+    join();
+}
+
+}  // namespace mp::detail
+
+namespace mp {
+
+namespace {
+
+void require(const PoolOptions& options, bool asked, bool can, const char* option) {
+    if (asked && !can)
+        throw std::invalid_argument("pool \"" + options.name + "\": its engine, " + options.engine.limits().name +
+                                    ", cannot honour " + option);
+}
+
+template <detail::LocalEngine::Kind kind>
+std::shared_ptr<detail::Engine> make_local(PoolOptions options) {
+    const EngineLimits& limits = options.engine.limits();
+    require(options, options.start_method.has_value(), limits.has_processes, "start_method");
+    require(options, options.max_tasks_per_worker.has_value(), limits.replaces_workers, "max_tasks_per_worker");
+    require(options, options.max_worker_growth.has_value(), limits.replaces_workers, "max_worker_growth");
+    require(options, options.max_worker_age.has_value(), limits.replaces_workers, "max_worker_age");
+    require(options, options.retries.crash > 0, limits.isolates_crashes, "retries after a crash");
+    auto engine = std::make_shared<detail::LocalEngine>(std::move(options), kind);
+    engine->start();
+    return engine;
+}
+
+EngineLimits in_this_process(const char* name, bool parallel) {
+    return {.name = name,
+            .isolates_crashes = false,
+            .stops_tasks = false,
+            .has_processes = false,
+            .replaces_workers = false,
+            .is_parallel = parallel};
+}
+
+}  // namespace
+
+EngineChoice inline_engine() {
+    return {in_this_process("inline", false), &make_local<detail::LocalEngine::Kind::inline_calls>};
+}
+EngineChoice threads() { return {in_this_process("threads", true), &make_local<detail::LocalEngine::Kind::threads>}; }
+
+}  // namespace mp
