@@ -19,6 +19,7 @@
 #include <multiprocessing/range.hpp>
 #include <multiprocessing/register_exception.hpp>
 #include <multiprocessing/serialize.hpp>
+#include <multiprocessing/shareable_list.hpp>
 #include <multiprocessing/shared_memory.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/snapshot_map.hpp>

@@ -91,24 +91,21 @@ MP_EXPORT std::ostream& operator<<(std::ostream& out, const Lock& lock);
 /// As for Lock, with the depth: `RLock(owner=this process, depth=2)`.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, const RLock& lock);
 
-/// Counts permits: acquire takes one and waits while there are none, release adds some - by whoever likes, also beyond
-/// the initial number. A permit belongs to nobody: one that a killed process had taken stays taken (BoundedSemaphore
-/// gives it back).
-class MP_EXPORT Semaphore {
-  public:
-    explicit Semaphore(std::size_t permits = 1);
+namespace detail {
 
-    void acquire() { (void)take(detail::forever); }
-    [[nodiscard]] bool try_acquire() { return take(detail::not_at_all); }
+/// What Semaphore and BoundedSemaphore have in common: the ways to wait, and what makes them TimedLockable. `Own` has
+/// `take(WaitLimit)` and `release()`.
+template <class Own>
+class SemaphoreFace {
+  public:
+    void acquire() { (void)own().take(forever); }
+    [[nodiscard]] bool try_acquire() { return own().take(not_at_all); }
     template <class Rep, class Period>
     [[nodiscard]] bool try_acquire_for(std::chrono::duration<Rep, Period> limit) {
-        return take(detail::wait_limit(limit));
+        return own().take(wait_limit(limit));
     }
-    void release(std::size_t permits = 1);
-    /// Permits that are left; out of date as soon as it is returned.
-    std::size_t value() const noexcept;
 
-    // The same as a Lockable, for std::scoped_lock and std::unique_lock.
+    // The same for std::scoped_lock and std::unique_lock.
     void lock() { acquire(); }
     [[nodiscard]] bool try_lock() { return try_acquire(); }
     template <class Rep, class Period>
@@ -117,61 +114,74 @@ class MP_EXPORT Semaphore {
     }
     template <class Clock, class Duration>
     [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> limit) {
-        return take(detail::wait_limit(limit));
+        return own().take(wait_limit(limit));
     }
-    void unlock() { release(); }
+    void unlock() { own().release(); }
+
+    /// Whether both are the same semaphore.
+    friend bool operator==(const Own& a, const Own& b) noexcept { return a.block_ == b.block_; }
+
+    /// \cond internal
+    const SharedBlock& internal_block() const noexcept { return block_; }
+    /// \endcond
+
+  protected:
+    explicit SemaphoreFace(SharedBlock block) noexcept : block_(std::move(block)) {}
+
+    SharedBlock block_;
+
+  private:
+    Own& own() noexcept { return static_cast<Own&>(*this); }
+};
+
+}  // namespace detail
+
+/// Counts permits: acquire takes one and waits while there are none, release adds some - by whoever likes, also beyond
+/// the initial number. A permit belongs to nobody: one that a killed process had taken stays taken (BoundedSemaphore
+/// gives it back).
+class MP_EXPORT Semaphore : public detail::SemaphoreFace<Semaphore> {
+  public:
+    explicit Semaphore(std::size_t permits = 1);
+
+    void release(std::size_t permits = 1);
+    /// Permits that are left; out of date as soon as it is returned.
+    std::size_t value() const noexcept;
 
     /// \cond internal
     explicit Semaphore(const serial::Handle& handle);
-    const detail::SharedBlock& internal_block() const noexcept { return block_; }
     /// \endcond
 
   private:
+    friend class detail::SemaphoreFace<Semaphore>;
     bool take(detail::WaitLimit limit);
-
-    detail::SharedBlock block_;
 };
 
 /// A Semaphore for a resource of which there are so many: never more permits than at first (releasing more throws
 /// SystemError, EPERM), and what a process holds that is killed goes back to the others, within about 100 ms.
-class MP_EXPORT BoundedSemaphore {
+class MP_EXPORT BoundedSemaphore : public detail::SemaphoreFace<BoundedSemaphore> {
   public:
     explicit BoundedSemaphore(std::size_t permits = 1);
 
-    void acquire() { (void)take(detail::forever); }
-    [[nodiscard]] bool try_acquire() { return take(detail::not_at_all); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_acquire_for(std::chrono::duration<Rep, Period> limit) {
-        return take(detail::wait_limit(limit));
-    }
     /// Gives back a permit of this process, or, when it has none, of another one that lives.
     void release();
     std::size_t value() const noexcept;
     /// Whether a permit was ever taken back from a killed process.
     bool recovered() const noexcept;
 
-    void lock() { acquire(); }
-    [[nodiscard]] bool try_lock() { return try_acquire(); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> limit) {
-        return try_acquire_for(limit);
-    }
-    template <class Clock, class Duration>
-    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> limit) {
-        return take(detail::wait_limit(limit));
-    }
-    void unlock() { release(); }
-
     /// \cond internal
     explicit BoundedSemaphore(const serial::Handle& handle);
-    const detail::SharedBlock& internal_block() const noexcept { return block_; }
+    void internal_write(std::ostream& out) const;
     /// \endcond
 
   private:
+    friend class detail::SemaphoreFace<BoundedSemaphore>;
     bool take(detail::WaitLimit limit);
-
-    detail::SharedBlock block_;
 };
+
+/// `Semaphore(value=3)`.
+MP_EXPORT std::ostream& operator<<(std::ostream& out, const Semaphore& semaphore);
+/// With who holds how many: `BoundedSemaphore(value=1/3, process 812 holds 2)`.
+MP_EXPORT std::ostream& operator<<(std::ostream& out, const BoundedSemaphore& semaphore);
 
 /// Waits for something that others bring about under a lock, and is told by them. Its waiters are woken in the order
 /// of their arrival, none for nothing; notify wakes only who waits at that moment, and a killed waiter neither blocks it
@@ -230,6 +240,7 @@ class MP_EXPORT Condition {
 
     /// \cond internal
     Condition(const serial::Handle& waiters, const serial::Handle& lock);
+    void internal_write(std::ostream& out) const;
     const detail::SharedBlock& internal_block() const noexcept { return block_; }
     const RLock& internal_lock() const noexcept { return own_; }
     /// \endcond
@@ -255,6 +266,9 @@ class MP_EXPORT Condition {
     detail::SharedBlock block_;
     RLock own_;
 };
+
+/// With its own lock: `Condition(RLock(owner=none, depth=0), waiters=2)`. A killed waiter is counted until somebody notifies.
+MP_EXPORT std::ostream& operator<<(std::ostream& out, const Condition& condition);
 
 /// A flag to wait for.
 class MP_EXPORT Event {
@@ -339,6 +353,9 @@ class MP_EXPORT Barrier {
     std::function<void()> action_;
     detail::WaitLimit limit_ = detail::forever;
 };
+
+/// `Barrier(waiting=1/3)`, `Barrier(broken, waiting=0/3)`.
+MP_EXPORT std::ostream& operator<<(std::ostream& out, const Barrier& barrier);
 
 /// \cond internal
 namespace detail {

@@ -1,6 +1,7 @@
 #include <multiprocessing/synchronize.hpp>
 
 #include <algorithm>
+#include <ostream>
 #include <string>
 
 #include "channel/raise.hpp"
@@ -185,6 +186,11 @@ std::size_t Barrier::waiting() const {
     std::size_t count = 0;
     for_each_of_round(block, block.round(), [&](std::uint32_t, shm::RosterPlace&) { ++count; });
     return count;
+}
+
+std::ostream& operator<<(std::ostream& out, const Barrier& barrier) {
+    return out << (barrier.broken() ? "Barrier(broken, waiting=" : "Barrier(waiting=") << barrier.waiting() << '/'
+               << barrier.parties() << ')';
 }
 
 }  // namespace mp

@@ -1,5 +1,7 @@
 #include <multiprocessing/synchronize.hpp>
 
+#include <ostream>
+
 #include "channel/raise.hpp"
 #include "shm/kill_point.hpp"
 #include "shm/robust_lock.hpp"
@@ -75,6 +77,23 @@ void Condition::notify_one(std::size_t count) {
         shm::notify(place.word);
         --count;
     }
+}
+
+void Condition::internal_write(std::ostream& out) const {
+    auto& block = find(block_);
+    std::size_t waiters = 0;
+    {
+        const shm::RobustHold hold(block.lock);
+        for (std::uint32_t i = 0; i < block.waiters.size(); ++i) {
+            waiters += block.waiters[i].state.load(std::memory_order_relaxed) == waiting;
+        }
+    }
+    out << "Condition(" << own_ << ", waiters=" << waiters << ')';
+}
+
+std::ostream& operator<<(std::ostream& out, const Condition& condition) {
+    condition.internal_write(out);
+    return out;
 }
 
 void Condition::notify_all() { notify_one(static_cast<std::size_t>(-1)); }

@@ -45,6 +45,11 @@ struct BoundedBlock {
     std::atomic<std::uint32_t> recovered;
     alignas(64) shm::RobustLock lock;
     alignas(64) Holder table[holders];
+
+    /// Others can write `used`: never believe more than there are.
+    std::uint32_t known_holders() const {
+        return std::min<std::uint32_t>(used.load(std::memory_order_acquire), holders);
+    }
 };
 
 template <class Block>
@@ -54,8 +59,7 @@ Block& find(const SharedBlock& block) {
 
 std::uint64_t held(const BoundedBlock& block) {
     std::uint64_t sum = 0;
-    const std::uint32_t used = block.used.load(std::memory_order_acquire);
-    for (std::uint32_t i = 0; i < used; ++i) sum += block.table[i].permits.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < block.known_holders(); ++i) sum += block.table[i].permits.load(std::memory_order_relaxed);
     return sum;
 }
 
@@ -63,7 +67,7 @@ std::uint64_t held(const BoundedBlock& block) {
 bool reclaim(BoundedBlock& block) {
     bool found = false;
     const os::ProcessIdentity self = os::this_process();
-    for (std::uint32_t i = 0; i < block.used; ++i) {
+    for (std::uint32_t i = 0; i < block.known_holders(); ++i) {
         Holder& holder = block.table[i];
         if (holder.permits.load(std::memory_order_relaxed) == 0 || holder.process == self) continue;
         if (os::is_alive(holder.process)) continue;
@@ -78,7 +82,7 @@ bool reclaim(BoundedBlock& block) {
 Holder& own_entry(BoundedBlock& block) {
     const os::ProcessIdentity self = os::this_process();
     Holder* free = nullptr;
-    const std::uint32_t used = block.used.load(std::memory_order_relaxed);
+    const std::uint32_t used = block.known_holders();
     for (std::uint32_t i = 0; i < used; ++i) {
         Holder& holder = block.table[i];
         if (holder.process == self) return holder;
@@ -99,12 +103,12 @@ Holder& own_entry(BoundedBlock& block) {
 }  // namespace
 
 Semaphore::Semaphore(std::size_t permits)
-    : block_(SharedBlock::create(BlockKind::semaphore, 0, sizeof(SemaphoreBlock), "a Semaphore")) {
+    : SemaphoreFace(SharedBlock::create(BlockKind::semaphore, 0, sizeof(SemaphoreBlock), "a Semaphore")) {
     find<SemaphoreBlock>(block_).value.store(permits, std::memory_order_release);
 }
 
 Semaphore::Semaphore(const serial::Handle& handle)
-    : block_(SharedBlock::attach(handle, BlockKind::semaphore, sizeof(SemaphoreBlock), "a Semaphore")) {}
+    : SemaphoreFace(SharedBlock::attach(handle, BlockKind::semaphore, sizeof(SemaphoreBlock), "a Semaphore")) {}
 
 bool Semaphore::take(detail::WaitLimit limit) {
     auto& block = find<SemaphoreBlock>(block_);
@@ -135,14 +139,16 @@ std::size_t Semaphore::value() const noexcept {
 }
 
 BoundedSemaphore::BoundedSemaphore(std::size_t permits)
-    : block_(SharedBlock::create(BlockKind::bounded_semaphore, permits, sizeof(BoundedBlock), "a BoundedSemaphore")) {
+    : SemaphoreFace(
+          SharedBlock::create(BlockKind::bounded_semaphore, permits, sizeof(BoundedBlock), "a BoundedSemaphore")) {
     if (const auto done = find<BoundedBlock>(block_).lock.initialise(); !done) {
         channel::raise(done.error(), "cannot make a BoundedSemaphore");
     }
 }
 
 BoundedSemaphore::BoundedSemaphore(const serial::Handle& handle)
-    : block_(SharedBlock::attach(handle, BlockKind::bounded_semaphore, sizeof(BoundedBlock), "a BoundedSemaphore")) {}
+    : SemaphoreFace(SharedBlock::attach(handle, BlockKind::bounded_semaphore, sizeof(BoundedBlock),
+                                        "a BoundedSemaphore")) {}
 
 bool BoundedSemaphore::take(detail::WaitLimit limit) {
     auto& block = find<BoundedBlock>(block_);
@@ -174,7 +180,7 @@ void BoundedSemaphore::release() {
         const shm::RobustHold hold(block.lock);
         Holder* holder = nullptr;
         const os::ProcessIdentity self = os::this_process();
-        for (std::uint32_t i = 0; i < block.used; ++i) {
+        for (std::uint32_t i = 0; i < block.known_holders(); ++i) {
             Holder& other = block.table[i];
             if (other.permits.load(std::memory_order_relaxed) == 0) continue;
             if (!holder || other.process == self) holder = &other;
@@ -195,6 +201,26 @@ std::size_t BoundedSemaphore::value() const noexcept {
 }
 
 bool BoundedSemaphore::recovered() const noexcept { return find<BoundedBlock>(block_).recovered != 0; }
+
+std::ostream& operator<<(std::ostream& out, const Semaphore& semaphore) {
+    return out << "Semaphore(value=" << semaphore.value() << ')';
+}
+
+void BoundedSemaphore::internal_write(std::ostream& out) const {
+    auto& block = find<BoundedBlock>(block_);
+    const shm::RobustHold hold(block.lock);
+    out << "BoundedSemaphore(value=" << value() << '/' << block.head.detail;
+    for (std::uint32_t i = 0; i < block.known_holders(); ++i) {
+        const std::uint64_t permits = block.table[i].permits.load(std::memory_order_relaxed);
+        if (permits != 0) out << ", process " << block.table[i].process.pid << " holds " << permits;
+    }
+    out << ')';
+}
+
+std::ostream& operator<<(std::ostream& out, const BoundedSemaphore& semaphore) {
+    semaphore.internal_write(out);
+    return out;
+}
 
 Event::Event() : block_(SharedBlock::create(BlockKind::event, 0, sizeof(EventBlock), "an Event")) {}
 Event::Event(const serial::Handle& handle)

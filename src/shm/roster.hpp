@@ -51,7 +51,7 @@ class Roster {
         (void)places_[index].life.unlock();
     }
 
-    std::uint32_t size() const { return used_; }
+    std::uint32_t size() const { return used_ < capacity ? used_ : capacity; }
     RosterPlace& operator[](std::uint32_t index) { return places_[index]; }
 
     /// Frees the place if its thread is gone; whether it was. Not for the calling thread's own.

@@ -387,6 +387,16 @@ TEST(Connection, SurvivesAReceiverKilledAtAnyStep) {
     }
 }
 
+// cpython: _TestConnection.test_missing_fd_transfer
+TEST(Connection, AMessageWithoutItsDescriptorIsAnError) {
+    auto [a, b] = Pipe<int, Value<int>>();
+    // The bytes of a Value without what belongs to them.
+    b.send_bytes({});
+    EXPECT_THROW(a.recv(), SerializationError);
+    b.send(Value<int>(3));
+    EXPECT_EQ(a.recv().load(), 3);
+}
+
 // cpython: TestIgnoreEINTR.test_ignore, _TestPollEintr.test_poll_eintr
 TEST(Connection, SignalsDoNotDisturbALongMessage) {
     struct sigaction action {}, before {};

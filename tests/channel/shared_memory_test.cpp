@@ -8,8 +8,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
+#include <set>
 #include <thread>
 
+#include "os/unique_fd.hpp"
 #include "support/child.hpp"
 #include "support/round_trip.hpp"
 
@@ -49,7 +52,8 @@ TEST(SharedMemory, AnonymousIsSharedByForkAndByMessage) {
     EXPECT_EQ(memory.span<int>()[5], 42);
 }
 
-// cpython: _TestSharedMemory.test_shared_memory_basics, test_shared_memory_untracking
+// cpython: _TestSharedMemory.test_shared_memory_basics, test_shared_memory_untracking,
+// cpython: TestSharedMemoryNames.test_that_shared_memory_name_with_colons_has_no_resource_tracker_errors
 TEST(SharedMemory, NamedIsOpenedByOthersAndGoneWithItsOwner) {
     const auto name = own_name(": odd\nname");
     {
@@ -70,6 +74,60 @@ TEST(SharedMemory, NamedIsOpenedByOthersAndGoneWithItsOwner) {
     again.unlink();
     EXPECT_EQ(error_of([&] { again.unlink(); }), ENOENT);
     again.bytes()[49] = std::byte(1);
+}
+
+// cpython: _TestSharedMemory.test_shared_memory_pickle_unpickle_dead_object
+// Python's handle is the name, ours the memory: what is in a message is there whatever became of the name.
+TEST(SharedMemory, InAMessageOutlivesItsName) {
+    test::Wire wire;
+    const auto name = own_name("-gone");
+    {
+        auto memory = SharedMemory::create(name, 16);
+        memory.bytes()[3] = std::byte(9);
+        wire.send(memory);
+        memory.unlink();
+    }
+    EXPECT_EQ(error_of([&] { SharedMemory::open(name); }), ENOENT);
+    auto received = wire.receive<SharedMemory>();
+    EXPECT_EQ(received.bytes()[3], std::byte(9));
+    EXPECT_EQ(error_of([&] { received.unlink(); }), ENOENT);
+}
+
+std::set<std::string> names_in_dev_shm() {
+    std::set<std::string> names;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", error)) {
+        const auto name = entry.path().filename().string();
+        if (name.find(std::to_string(::getpid())) != std::string::npos) names.insert(name);
+    }
+    return names;
+}
+
+// cpython: _TestSharedMemory.test_shared_memory_cleaned_after_process_termination,
+// cpython: _TestSharedMemory.test_shared_memory_SharedMemoryManager_basics,
+// cpython: _TestSharedMemory.test_shared_memory_SharedMemoryManager_reuses_resource_tracker,
+// cpython: _TestSharedMemory.test_shared_memory_recreate
+// Python needs a manager and a tracker to remove names, and a retry for names that collide. Memory without a name
+// needs neither: many blocks of a process that is terminated are gone, but for those that somebody else holds.
+TEST(SharedMemory, OfATerminatedProcessLeavesNothingButWhatOthersHold) {
+    const auto before = names_in_dev_shm();
+    Queue<SharedMemory> blocks;
+    test::Child owner([&] {
+        std::vector<SharedMemory> own;
+        for (int i = 0; i < 20; ++i) {
+            own.emplace_back(4096);
+            own.back().bytes()[0] = std::byte(i);
+        }
+        blocks.put(own[7]);
+        for (;;) ::pause();
+        return 0;
+    });
+    const auto held = blocks.get();
+    EXPECT_EQ(names_in_dev_shm(), before);
+    owner.kill(SIGTERM);
+    EXPECT_EQ(owner.wait(), -SIGTERM);
+    EXPECT_EQ(held.bytes()[0], std::byte(7));
+    EXPECT_EQ(names_in_dev_shm(), before);
 }
 
 // cpython: test_shared_memory_name_with_embedded_null, test_invalid_shared_memory_creation
@@ -163,6 +221,50 @@ TEST(WaitForSeveral, LosesNoMessageOfFourPipesUntilAllAreAtTheirEnd) {
     }
     for (auto& child : children) EXPECT_EQ(child.wait(), 0);
     EXPECT_EQ(from_queue, 2000);
+}
+
+// cpython: TestWait.test_wait_socket, test_wait_socket_slow
+TEST(WaitForSeveral, HearsSocketsOfTheHostUntilAllAreAtTheirEnd) {
+    std::vector<os::UniqueFd> ends;
+    std::vector<test::Child> children;
+    for (int i = 0; i < 4; ++i) {
+        int pair[2];
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        ends.emplace_back(pair[0]);
+        const os::UniqueFd other(pair[1]);
+        children.emplace_back([&] {
+            ends.clear();
+            for (char k = 0; k < 20; ++k) {
+                if (k % 5 == i) std::this_thread::sleep_for(1ms);
+                if (::write(other.get(), &k, 1) != 1) return 1;
+            }
+            return 0;
+        });
+    }
+    std::vector<char> next(4, 0);
+    for (int open = 4; open > 0;) {
+        std::vector<Waitable> objects;
+        std::vector<std::size_t> which;
+        for (std::size_t i = 0; i < ends.size(); ++i) {
+            if (!ends[i]) continue;
+            objects.emplace_back(ends[i].get());
+            which.push_back(i);
+        }
+        const auto ready = wait(objects, 20s);
+        ASSERT_FALSE(ready.empty());
+        for (const std::size_t r : ready) {
+            char got;
+            const auto size = ::read(ends[which[r]].get(), &got, 1);
+            if (size == 1) {
+                ASSERT_EQ(got, next[which[r]]++);
+                continue;
+            }
+            ASSERT_EQ(next[which[r]], 20);
+            ends[which[r]].reset();
+            --open;
+        }
+    }
+    for (auto& child : children) EXPECT_EQ(child.wait(), 0);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <multiprocessing/errors.hpp>
+#include <multiprocessing/queues.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/synchronize.hpp>
 
@@ -421,6 +422,59 @@ TEST(Barrier, SurvivesAPartyKilledAtAnyStep) {
             EXPECT_TRUE(pass_or_break());
         });
     EXPECT_GE(steps, 2);
+}
+
+// cpython: _TestBarrier.test_thousand
+TEST(Barrier, AThousandRoundsOfFiveProcessesArriveGroupedByRound) {
+    constexpr int rounds = 1000, parties = 5;
+    Barrier barrier(parties);
+    Queue<int> reports;
+    std::vector<test::Child> children;
+    for (int i = 0; i < parties; ++i) {
+        children.emplace_back([&] {
+            for (int round = 0; round < rounds; ++round) {
+                barrier.wait();
+                reports.put(round);
+            }
+            return 0;
+        });
+    }
+    // Who is past round n + 1 waits there for those who have not reported round n.
+    for (int round = 0; round < rounds; ++round) {
+        for (int i = 0; i < parties; ++i) ASSERT_EQ(reports.get(), round);
+    }
+    for (auto& child : children) EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(Synchronisation, DebugTextSaysWhoHoldsWhatAndWhoWaits) {
+    const auto text = [](const auto& object) {
+        std::ostringstream out;
+        out << object;
+        return out.str();
+    };
+    EXPECT_EQ(text(Semaphore(3)), "Semaphore(value=3)");
+    BoundedSemaphore bounded(3);
+    EXPECT_EQ(text(bounded), "BoundedSemaphore(value=3/3)");
+    bounded.acquire();
+    bounded.acquire();
+    EXPECT_EQ(text(bounded), "BoundedSemaphore(value=1/3, process " + std::to_string(::getpid()) + " holds 2)");
+    Condition condition;
+    EXPECT_EQ(text(condition), "Condition(RLock(owner=none, depth=0), waiters=0)");
+    Barrier barrier(2);
+    EXPECT_EQ(text(barrier), "Barrier(waiting=0/2)");
+    {
+        std::jthread waiter([&] {
+            condition.lock();
+            condition.wait();
+            condition.unlock();
+        });
+        EXPECT_TRUE(eventually([&] { return text(condition) == "Condition(RLock(owner=none, depth=0), waiters=1)"; }));
+        condition.notify_all();
+        std::jthread party([&] { EXPECT_THROW(barrier.wait(), BrokenBarrier); });
+        EXPECT_TRUE(eventually([&] { return text(barrier) == "Barrier(waiting=1/2)"; }));
+        barrier.abort();
+    }
+    EXPECT_EQ(text(barrier), "Barrier(broken, waiting=0/2)");
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ enum class BlockKind : std::uint32_t {
     queue,
     pipe,
     memory,
+    shareable_list,
 };
 
 /// First bytes of every block. Written once by the creator, before anybody else can see them.
