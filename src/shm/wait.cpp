@@ -73,17 +73,22 @@ void wake(WakeWord& word, int count) {
             if (!(seen & 1)) return;
         } while (!word.value.compare_exchange_weak(seen, (seen + 2) & ~1U, std::memory_order_release,
                                                    std::memory_order_relaxed));
+        kill_point();
         os::futex_wake_all(word.value);
         return;
     }
     do {
         if (!(seen & 1)) return;
     } while (!word.value.compare_exchange_weak(seen, seen + 2, std::memory_order_release, std::memory_order_relaxed));
+    kill_point();
     std::uint32_t after = seen + 2;
     if (os::futex_wake(word.value, count) < count) {
-        // Nobody is left asleep. Who announced itself meanwhile found the bit set and is about to sleep on `after`:
-        // the exchange changes the word under it, so that it looks again.
-        word.value.compare_exchange_strong(after, (after + 2) & ~1U, std::memory_order_relaxed);
+        // Nobody was left asleep: the bit can go. Who is about to sleep on `after` finds another word and looks again;
+        // who fell asleep on it since has lost the bit that speaks for it, and must look again too.
+        if (word.value.compare_exchange_strong(after, (after + 2) & ~1U, std::memory_order_release,
+                                               std::memory_order_relaxed)) {
+            os::futex_wake_all(word.value);
+        }
     }
 }
 

@@ -21,6 +21,7 @@
 #include <cstdint>
 
 #include "base/deadline.hpp"
+#include "shm/kill_point.hpp"
 
 namespace mp::shm {
 
@@ -153,6 +154,7 @@ bool wait_until(WakeWord& word, Ready&& ready, base::Deadline deadline, Patience
         while (!(seen & 1) && !word.value.compare_exchange_weak(seen, seen | 1, std::memory_order_relaxed)) {
         }
         seen |= 1;
+        kill_point();
         order_sleep<ordering>();
         if (ready()) {
             patience.learn(Clock::now() - start);
@@ -160,6 +162,7 @@ bool wait_until(WakeWord& word, Ready&& ready, base::Deadline deadline, Patience
         }
         if (deadline.expired()) return false;
         internal::sleep(word, seen, deadline);
+        kill_point();
         if (ready()) {
             patience.learn(Clock::now() - start);
             return true;
