@@ -1,368 +1,262 @@
-// Pipe, Queue, Value and Lock beside what the machine can do: a bare cache line, a bare counter, a bare robust mutex, a
-// kernel pipe. Each number is the median of several rounds of two or more processes; the last column is the ratio to
-// the peer measured in the same run.
-//
-//   bench_channels [filter]      only lines whose name contains the filter
-#include <multiprocessing/connection.hpp>
-#include <multiprocessing/queues.hpp>
-#include <multiprocessing/sharedctypes.hpp>
-#include <multiprocessing/synchronize.hpp>
-
-#include <pthread.h>
+// Messages between processes: how long there and back, and how many one way, beside a cache line, a kernel pipe,
+// Boost.Interprocess, ZeroMQ and Python. Each side runs in processes of its own.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <functional>
-#include <map>
 #include <memory>
+#include <new>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include <multiprocessing/synchronize.hpp>
+
+#include "driver/program.hpp"
+#include "driver/suite.hpp"
+#include "peers/media.hpp"
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Better;
+using bench::Medium;
+using MakeMedium = std::function<std::unique_ptr<Medium>()>;
 
-double seconds(const std::function<void()>& work) {
-    const auto start = Clock::now();
-    work();
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Runs `body` in a fork of this process; joined by the destructor.
+/// Runs `body` in a fork of this process; wait() throws when that fails.
 class Forked {
   public:
-    explicit Forked(const std::function<void()>& body) : pid_(::fork()) {
+    template <class Body>
+    explicit Forked(Body body) : pid_(::fork()) {
         if (pid_ != 0) return;
-        body();
-        ::_exit(0);
+        int status = 1;
+        try {
+            body();
+            status = 0;
+        } catch (...) {
+        }
+        ::_exit(status);
     }
-    Forked(const Forked&) = delete;
-    ~Forked() { ::waitpid(pid_, nullptr, 0); }
+    void wait() {
+        int status = 0;
+        if (::waitpid(pid_, &status, 0) != pid_ || status != 0)
+            throw std::runtime_error("a process of the benchmark failed");
+    }
 
   private:
     pid_t pid_;
 };
 
-std::string filter;
-std::map<std::string, double> results;
-
-/// Prints the median of `rounds` results in `unit`, and the ratio to `peer` when that was measured.
-void report(const std::string& name, const char* unit, const std::string& peer, int rounds,
-            const std::function<double()>& round) {
-    if (name.find(filter) == std::string::npos) return;
-    std::vector<double> all;
-    for (int i = 0; i < rounds; ++i) all.push_back(round());
-    std::sort(all.begin(), all.end());
-    const double median = all[all.size() / 2];
-    results[name] = median;
-    std::printf("%-42s %10.3f %-5s (%.3f - %.3f)", name.c_str(), median, unit, all.front(), all.back());
-    if (const auto found = results.find(peer); found != results.end()) {
-        std::printf("  %.2f x %s", median / found->second, peer.c_str());
-    }
-    std::printf("\n");
-    std::fflush(stdout);
+/// Seconds for `count` messages of `size` bytes from so many senders to so many receivers.
+double one_way(const MakeMedium& make, std::size_t size, int count, int senders, int receivers) {
+    const auto medium = make();
+    mp::Barrier begin(static_cast<std::size_t>(senders + receivers + 1));
+    std::vector<Forked> processes;
+    const auto add = [&](int which, int share, bool sends) {
+        processes.emplace_back([&, which, share, sends] {
+            const auto end = sends ? medium->sender(which) : medium->receiver(which);
+            std::vector<std::byte> message(size, std::byte(7));
+            begin.wait();
+            for (int i = 0; i < share; ++i) end(message);
+        });
+    };
+    for (int i = 0; i < receivers; ++i) add(i, count / receivers, false);
+    for (int i = 0; i < senders; ++i) add(i, count / senders, true);
+    begin.wait();
+    return bench::seconds([&] {
+        for (auto& process : processes) process.wait();
+    });
 }
 
-struct Block64 {
-    std::array<char, 64> bytes;
-};
+/// Microseconds there and back; before each trip comes a pause.
+double round_trip(const MakeMedium& make, std::size_t size, int trips, std::chrono::microseconds pause) {
+    const auto there = make(), back = make();
+    Forked other([&] {
+        const auto get = there->receiver(0), put = back->sender(0);
+        std::vector<std::byte> message(size);
+        for (int i = 0; i <= trips; ++i) {
+            get(message);
+            put(message);
+        }
+    });
+    const auto put = there->sender(0), get = back->receiver(0);
+    std::vector<std::byte> message(size, std::byte(7));
+    double sum = 0;
+    for (int i = 0; i <= trips; ++i) {
+        if (pause.count() != 0) std::this_thread::sleep_for(pause);
+        const double trip = bench::seconds([&] {
+            put(message);
+            get(message);
+        });
+        if (i != 0) sum += trip;  // the first one starts the other process
+    }
+    other.wait();
+    return 1e6 * sum / trips;
+}
 
-/// A start signal and a table of words in shared memory for the bare peers.
-struct Bare {
-    alignas(128) std::atomic<std::uint64_t> ping;
-    alignas(128) std::atomic<std::uint64_t> pong;
-    alignas(128) std::atomic<std::uint64_t> counter;
-    alignas(128) pthread_mutex_t mutex;
-};
-
-template <class T>
-class Shared {
-  public:
-    T& operator*() { return *memory_; }
-    ~Shared() { ::munmap(memory_, sizeof(T)); }
-
-  private:
-    T* memory_ = new (::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) T{};
-};
-
-void pipes() {
-    constexpr int trips = 200'000;
-    report("cache line, there and back", "us", "", 5, [] {
-        Shared<Bare> memory;
-        Bare& bare = *memory;
-        Forked other([&] {
-            for (std::uint64_t i = 1; i <= trips; ++i) {
-                while (bare.ping.load(std::memory_order_acquire) != i) {
-                }
-                bare.pong.store(i, std::memory_order_release);
+double cache_line_round_trip(int trips) {
+    struct Words {
+        alignas(128) std::atomic<int> there;
+        alignas(128) std::atomic<int> back;
+    };
+    void* const memory = ::mmap(nullptr, sizeof(Words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::runtime_error("no memory");
+    auto* const words = new (memory) Words{};
+    Forked other([&] {
+        for (int i = 1; i <= trips; ++i) {
+            while (words->there.load(std::memory_order_acquire) != i) {
             }
-        });
-        return 1e6 / trips * seconds([&] {
-                   for (std::uint64_t i = 1; i <= trips; ++i) {
-                       bare.ping.store(i, std::memory_order_release);
-                       while (bare.pong.load(std::memory_order_acquire) != i) {
-                       }
-                   }
-               });
-    });
-    report("Pipe, 8 B round trip awake", "us", "cache line, there and back", 5, [] {
-        auto [here, there] = mp::Pipe<long>();
-        Forked other([&, &there = there] {
-            for (int i = 0; i < trips; ++i) there.send(there.recv());
-        });
-        for (long i = 0; i < 1000; ++i) here.send(i), here.recv();
-        return 1e6 / trips * seconds([&, &here = here] {
-                   for (long i = 1000; i < trips; ++i) here.send(i), here.recv();
-               });
-    });
-    report("kernel pipe, 8 B round trip", "us", "", 3, [] {
-        int to[2], from[2];
-        if (::pipe(to) != 0 || ::pipe(from) != 0) return 0.0;
-        constexpr int few = 10'000;
-        double result;
-        {
-            Forked other([&] {
-                long value;
-                for (int i = 0; i < few; ++i) {
-                    if (::read(to[0], &value, 8) != 8 || ::write(from[1], &value, 8) != 8) return;
-                }
-            });
-            result = 1e6 / few * seconds([&] {
-                         long value = 1;
-                         for (int i = 0; i < few; ++i) {
-                             if (::write(to[1], &value, 8) != 8 || ::read(from[0], &value, 8) != 8) return;
-                         }
-                     });
+            words->back.store(i, std::memory_order_release);
         }
-        for (int fd : {to[0], to[1], from[0], from[1]}) ::close(fd);
-        return result;
     });
-    report("Pipe, 8 B round trip asleep", "us", "kernel pipe, 8 B round trip", 3, [] {
-        auto [here, there] = mp::Pipe<long>();
-        constexpr int few = 200;
-        Forked other([&, &there = there] {
-            for (int i = 0; i < few; ++i) there.send(there.recv());
-        });
-        double sum = 0;
-        for (long i = 0; i < few; ++i) {
-            ::usleep(1000);  // until the other one sleeps
-            sum += seconds([&, &here = here] { here.send(i), here.recv(); });
+    const double time = bench::seconds([&] {
+        for (int i = 1; i <= trips; ++i) {
+            words->there.store(i, std::memory_order_release);
+            while (words->back.load(std::memory_order_acquire) != i) {
+            }
         }
-        return 1e6 / few * sum;
     });
-    report("Pipe, 64 B one way", "M/s", "", 5, [] {
-        constexpr int count = 5'000'000;
-        auto [here, there] = mp::Pipe<Block64>();
-        Forked other([&, &there = there] {
-            for (int i = 0; i < count; ++i) there.send(Block64{});
-        });
-        here.recv();
-        return count / 1e6 / seconds([&, &here = here] {
-                   for (int i = 1; i < count; ++i) here.recv();
-               });
-    });
-    for (const std::size_t size : {std::size_t(1) << 10, std::size_t(64) << 10, std::size_t(1) << 20,
-                                   std::size_t(16) << 20}) {
-        report("Pipe, " + std::to_string(size >> 10) + " KiB one way", "GB/s", "", 5, [size] {
-            const std::size_t count = (std::size_t(1) << 30) / size;
-            auto [here, there] = mp::Pipe<int>();
-            Forked other([&, &there = there] {
-                const std::vector<std::byte> message(size, std::byte(7));
-                for (std::size_t i = 0; i <= count; ++i) there.send_bytes(message);
-            });
-            std::vector<std::byte> buffer(size);
-            here.recv_bytes_into(buffer);
-            return static_cast<double>(count * size) / 1e9 / seconds([&, &here = here] {
-                       for (std::size_t i = 0; i < count; ++i) here.recv_bytes_into(buffer);
-                   });
-        });
+    other.wait();
+    ::munmap(memory, sizeof(Words));
+    return 1e6 * time / trips;
+}
+
+template <class T, class... Arguments>
+MakeMedium medium(Arguments... arguments) {
+    return [=] { return std::make_unique<T>(arguments...); };
+}
+
+MakeMedium our_pipe(std::size_t size) {
+    switch (size) {
+        case 8:
+            return medium<bench::PipeMedium<8>>();
+        case 64:
+            return medium<bench::PipeMedium<64>>();
+        case 1024:
+            return medium<bench::PipeMedium<1024>>();
+        default:
+            return medium<bench::PipeMedium<0>>();
     }
-    report("Pipe, vector<double> 1 MiB one way", "GB/s", "", 5, [] {
-        const std::size_t size = 1 << 17, count = 500;
-        auto [here, there] = mp::Pipe<std::vector<double>>();
-        Forked other([&, &there = there] {
-            const std::vector<double> message(size, 1.5);
-            for (std::size_t i = 0; i <= count; ++i) there.send(message);
-        });
-        here.recv();
-        return static_cast<double>(count * size * 8) / 1e9 / seconds([&, &here = here] {
-                   for (std::size_t i = 0; i < count; ++i) here.recv();
-               });
-    });
 }
 
-/// Two producers and two consumers; items a second.
-double two_by_two(const std::function<void(mp::Queue<Block64>&, int)>& produce,
-                  const std::function<void(mp::Queue<Block64>&)>& consume, int count) {
-    mp::Queue<Block64> queue(10'000);  // bounded: growing costs the first touch of each page
-    mp::Barrier begin(5);
-    double time;
-    {
-        std::vector<std::unique_ptr<Forked>> consumers;
-        for (int i = 0; i < 2; ++i) {
-            consumers.push_back(std::make_unique<Forked>([&] {
-                begin.wait();
-                consume(queue);
-            }));
-        }
-        std::vector<std::unique_ptr<Forked>> producers;
-        for (int i = 0; i < 2; ++i) {
-            producers.push_back(std::make_unique<Forked>([&] {
-                begin.wait();
-                produce(queue, count / 2);
-            }));
-        }
-        begin.wait();
-        time = seconds([&] {
-            producers.clear();
-            queue.close();
-            consumers.clear();
-        });
+MakeMedium our_queue(std::size_t size) {
+    switch (size) {
+        case 8:
+            return medium<bench::QueueMedium<8>>();
+        case 64:
+            return medium<bench::QueueMedium<64>>();
+        case 1024:
+            return medium<bench::QueueMedium<1024>>();
+        default:
+            return medium<bench::LargeQueueMedium>(size);
     }
-    return count / 1e6 / time;
 }
 
-void queues() {
-    constexpr int count = 4'000'000;
-    const auto one_by_one = [](mp::Queue<Block64>& queue) {
-        try {
-            for (;;) queue.get();
-        } catch (const mp::Closed&) {
+std::string text_of(std::size_t size) {
+    if (size >= 1 << 20) return std::to_string(size >> 20) + " MiB";
+    return size >= 1024 ? std::to_string(size >> 10) + " KiB" : std::to_string(size) + " B";
+}
+
+bench::Side python(const std::string& kind, std::size_t size, int count, std::function<double(double)> figure,
+                   int senders = 1, int receivers = 1) {
+    return bench::script("Python " + kind,
+                         {"/usr/bin/python3", "bench/peers/messages.py", kind, std::to_string(size),
+                          std::to_string(count), std::to_string(senders), std::to_string(receivers)},
+                         std::move(figure));
+}
+
+void latency(bench::Suite& suite) {
+    using namespace std::chrono_literals;
+    for (const std::size_t size : {std::size_t(8), std::size_t(1) << 10, std::size_t(64) << 10}) {
+        const int trips = size > 1024 ? 2000 : 20'000, few = 1000;
+        const auto awake = [=](const MakeMedium& make, int n) {
+            return [=] { return round_trip(make, size, n, 0us); };
+        };
+        bench::Row row{.name = "Pipe there and back, awake, " + text_of(size),
+                       .unit = "us",
+                       .better = Better::lower,
+                       .ours = {"mp::Pipe", awake(our_pipe(size), trips)},
+                       .peers = {{"kernel pipe", awake(medium<bench::KernelPipe>(), few)},
+                                 {"Boost message_queue", awake(medium<bench::BoostQueue>(size), few)},
+                                 {"ZeroMQ ipc", awake(medium<bench::ZeroMq>(1), few)},
+                                 python("round", size, few, [=](double seconds) { return 1e6 * seconds / few; })}};
+        if (size == 8) {
+            row.peers.insert(row.peers.begin(), {"a cache line", [=] { return cache_line_round_trip(trips); }});
+            row.target = 0.36;
         }
-    };
-    report("Queue put + get, alone, 64 B", "ns", "", 5, [] {
-        mp::Queue<Block64> queue;
-        return 1e9 / 1'000'000 * seconds([&] {
-                   for (int i = 0; i < 1'000'000; ++i) {
-                       queue.put(Block64{});
-                       queue.get();
-                   }
-               });
-    });
-    report("Queue 1x1, 64 B", "M/s", "", 5, [&] {
-        mp::Queue<Block64> queue(10'000);
-        Forked producer([&] {
-            for (int i = 0; i < count; ++i) queue.put(Block64{});
-        });
-        queue.get();
-        return count / 1e6 / seconds([&] {
-                   for (int i = 1; i < count; ++i) queue.get();
-               });
-    });
-    report("Queue 2x2, 64 B, one by one", "M/s", "", 5, [&] {
-        return two_by_two([](mp::Queue<Block64>& queue, int n) { for (int i = 0; i < n; ++i) queue.put(Block64{}); },
-                          one_by_one, count);
-    });
-    report("Queue 2x2, 64 B, batches of 64", "M/s", "Queue 2x2, 64 B, one by one", 5, [&] {
-        return two_by_two(
-            [](mp::Queue<Block64>& queue, int n) {
-                const std::vector<Block64> batch(64);
-                for (int i = 0; i < n; i += 64) queue.put_range(batch);
-            },
-            [](mp::Queue<Block64>& queue) {
-                try {
-                    for (;;) queue.get_some(64);
-                } catch (const mp::Closed&) {
-                }
-            },
-            4 * count);
-    });
+        suite.run(std::move(row));
+        const auto asleep = [=](const MakeMedium& make) { return [=] { return round_trip(make, size, 50, 1000us); }; };
+        suite.run({.name = "Pipe there and back, asleep, " + text_of(size),
+                   .unit = "us",
+                   .better = Better::lower,
+                   .ours = {"mp::Pipe", asleep(our_pipe(size))},
+                   .peers = {{"kernel pipe", asleep(medium<bench::KernelPipe>())},
+                             {"Boost message_queue", asleep(medium<bench::BoostQueue>(size))}}});
+    }
 }
 
-void values() {
-    constexpr int count = 5'000'000;
-    Shared<Bare> memory;
-    Bare& bare = *memory;
-    report("fetch_add, alone", "ns", "", 5, [&] {
-        return 1e9 / count * seconds([&] {
-                   for (int i = 0; i < count; ++i) bare.counter.fetch_add(1);
-               });
-    });
-    const auto value = [&]<class T>(const char* name, const char* peer, T) {
-        mp::Value<T> total(0);
-        report(name, "ns", peer, 5, [&] {
-            return 1e9 / count * seconds([&] {
-                       for (int i = 0; i < count; ++i) total += 1;
-                   });
-        });
+void throughput(bench::Suite& suite) {
+    struct Shape {
+        int senders, receivers;
     };
-    value("Value<int> +=, alone", "fetch_add, alone", 0);
-    value("Value<long> +=, alone", "fetch_add, alone", 0L);
-    value("Value<double> +=, alone", "fetch_add, alone", 0.0);
-    report("fetch_add, contended", "ns", "", 5, [&] {
-        Forked other([&] {
-            for (int i = 0; i < count; ++i) bare.counter.fetch_add(1);
-        });
-        return 1e9 / count * seconds([&] {
-                   for (int i = 0; i < count; ++i) bare.counter.fetch_add(1);
-               });
-    });
-    const auto contended = [&]<class T>(const char* name, T) {
-        mp::Value<T> total(0);
-        report(name, "ns", "fetch_add, contended", 5, [&] {
-            Forked other([&] {
-                for (int i = 0; i < count; ++i) total += 1;
-            });
-            return 1e9 / count * seconds([&] {
-                       for (int i = 0; i < count; ++i) total += 1;
-                   });
-        });
-    };
-    contended("Value<int> +=, contended", 0);
-    contended("Value<long> +=, contended", 0L);
-    contended("Value<double> +=, contended", 0.0);
-}
-
-void locks() {
-    constexpr int count = 2'000'000;
-    Shared<Bare> memory;
-    Bare& bare = *memory;
-    pthread_mutexattr_t attributes;
-    ::pthread_mutexattr_init(&attributes);
-    ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    ::pthread_mutex_init(&bare.mutex, &attributes);
-    report("robust pthread mutex, alone", "ns", "", 5, [&] {
-        return 1e9 / count * seconds([&] {
-                   for (int i = 0; i < count; ++i) {
-                       ::pthread_mutex_lock(&bare.mutex);
-                       ::pthread_mutex_unlock(&bare.mutex);
-                   }
-               });
-    });
-    mp::Lock lock;
-    report("Lock + unlock, alone", "ns", "robust pthread mutex, alone", 5, [&] {
-        return 1e9 / count * seconds([&] {
-                   for (int i = 0; i < count; ++i) {
-                       lock.lock();
-                       lock.unlock();
-                   }
-               });
-    });
-    mp::Value<int> value(0);
-    report("Value guard", "ns", "robust pthread mutex, alone", 5, [&] {
-        return 1e9 / count * seconds([&] {
-                   for (int i = 0; i < count; ++i) {
-                       auto v = value.lock();
-                       *v += 1;
-                   }
-               });
-    });
+    for (const std::size_t size : {std::size_t(8), std::size_t(64), std::size_t(1) << 10, std::size_t(64) << 10,
+                                   std::size_t(1) << 20, std::size_t(16) << 20}) {
+        const bool small = size <= 1024;
+        const double scale = small ? 1e6 : 1e9 / static_cast<double>(size);
+        const int ours = small ? 2'000'000 : static_cast<int>((std::size_t(256) << 20) / size);
+        const int theirs = small ? 100'000 : static_cast<int>((std::size_t(64) << 20) / size);
+        const int pythons = small ? 10'000 : theirs;
+        for (const auto [senders, receivers] : {Shape{1, 1}, Shape{2, 1}, Shape{1, 2}, Shape{2, 2}}) {
+            const std::string shape = std::to_string(senders) + "x" + std::to_string(receivers);
+            if (suite.quick() && senders != receivers) continue;
+            const auto rate = [=, s = senders, r = receivers](const MakeMedium& make, int count) {
+                return [=] { return count / one_way(make, size, count, s, r) / scale; };
+            };
+            const auto rate_of = [=](double seconds) { return pythons / seconds / scale; };
+            std::vector<bench::Side> peers{{"Boost message_queue", rate(medium<bench::BoostQueue>(size), theirs)},
+                                           {"ZeroMQ ipc", rate(medium<bench::ZeroMq>(receivers), theirs)}};
+            const std::string unit = small ? "M/s" : "GB/s";
+            if (senders == 1 && receivers == 1) {
+                auto pipe_peers = peers;
+                pipe_peers.push_back({"kernel pipe", rate(medium<bench::KernelPipe>(), theirs)});
+                pipe_peers.push_back(python("pipe", size, pythons, rate_of));
+                suite.run({.name = "Pipe one way, " + text_of(size),
+                           .unit = unit,
+                           .better = Better::higher,
+                           .ours = {"mp::Pipe", rate(our_pipe(size), ours)},
+                           .peers = std::move(pipe_peers),
+                           .target = size == 64 ? std::optional(100.0) : std::nullopt});
+            }
+            peers.push_back(python("queue", size, pythons, rate_of, senders, receivers));
+            suite.run({.name = "Queue " + shape + ", " + text_of(size),
+                       .unit = unit,
+                       .better = Better::higher,
+                       .ours = {"mp::Queue", rate(our_queue(size), ours)},
+                       .peers = std::move(peers),
+                       .target = size == 64 && senders + receivers == 4 ? std::optional(15.0) : std::nullopt});
+        }
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc > 1) filter = argv[1];
-    pipes();
-    queues();
-    values();
-    locks();
+    bench::Suite suite("channels", argc, argv);
+    latency(suite);
+    throughput(suite);
+    constexpr int batches = 100'000;
+    suite.run({.name = "Queue 2x2, 64 B in batches of 64",
+               .unit = "M/s",
+               .better = Better::higher,
+               .ours = {"mp::Queue::put_range, get_some",
+                        [] {
+                            const auto batch = bench::BatchQueueMedium::batch;
+                            return batches * batch /
+                                   one_way(medium<bench::BatchQueueMedium>(), bench::BatchQueueMedium::size, batches, 2,
+                                           2) /
+                                   1e6;
+                        }},
+               .target = 83});
+    return suite.finish();
 }

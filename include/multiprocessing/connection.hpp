@@ -86,6 +86,12 @@ class MP_EXPORT BasicConnection {
 
     static std::pair<std::shared_ptr<PipeEnd>, std::shared_ptr<PipeEnd>> make_ends(std::size_t capacity);
 
+    /// For short messages that are their bytes. As send_message.
+    bool send_small(const void* bytes, std::size_t size, WaitLimit limit);
+    /// Copies the next message out if it is there, of exactly this size and without handles; false: receive_message has
+    /// to see.
+    bool receive_small(void* to, std::size_t size);
+
     /// Space of the ring in which a message may be written before send_message; may be empty.
     std::span<std::byte> begin_message();
     /// False when the time ran out: then nothing was sent.
@@ -145,6 +151,10 @@ class Connection : public detail::BasicConnection {
     template <class T = Receive>
         requires(!std::is_void_v<Receive>)
     T recv() {
+        if constexpr (small<T>) {
+            std::byte bytes[sizeof(T)];
+            if (receive_small(bytes, sizeof bytes)) [[likely]] return unpack_bytes<T>(bytes);
+        }
         Incoming incoming;
         (void)receive_message(incoming, detail::forever);
         return unpack<T>(incoming);
@@ -189,16 +199,30 @@ class Connection : public detail::BasicConnection {
     /// \endcond
 
   private:
+    /// Packed as its bytes, and few of them.
+    template <class T>
+    static constexpr bool small = serial::bytewise<T> && sizeof(T) <= 1024;
+
     bool send_within(const auto& value, detail::WaitLimit limit) {
+        if constexpr (small<std::remove_cvref_t<decltype(value)>>) return send_small(&value, sizeof value, limit);
         serial::Writer writer(begin_message());
         serial::encode(writer, value);
         return send_message(writer.bytes(), writer.handles(), limit);
     }
     template <class T>
     std::optional<T> recv_within(detail::WaitLimit limit) {
+        if constexpr (small<T>) {
+            std::byte bytes[sizeof(T)];
+            if (receive_small(bytes, sizeof bytes)) return unpack_bytes<T>(bytes);
+        }
         Incoming incoming;
         if (!receive_message(incoming, limit)) return std::nullopt;
         return unpack<T>(incoming);
+    }
+    template <class T>
+    static T unpack_bytes(std::span<const std::byte> bytes) {
+        serial::Reader reader(bytes);
+        return serial::decode<T>(reader);
     }
     template <class T>
     T unpack(const Incoming& incoming) {

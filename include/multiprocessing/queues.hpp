@@ -2,6 +2,7 @@
 /// Queues from any number of processes and threads to any number of others.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <iterator>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <ranges>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -99,7 +101,12 @@ class MP_EXPORT BasicQueue {
                             WaitLimit limit) const;
     /// Puts all; less than all only when the time ran out or the queue was closed.
     std::size_t put_packed(std::span<const PackedItem> items, WaitLimit limit) const;
+    /// Puts `count` items that lie one behind the other and are their bytes. As put_packed.
+    std::size_t put_equal(const void* items, std::size_t size, std::size_t count, WaitLimit limit, bool& closed) const;
     QueueOutcome take_packed(TakenItems& taken, std::size_t most, WaitLimit limit) const;
+    /// Copies the next items out, up to `most`, as far as they are there and have this size and no handles; 0:
+    /// take_packed has to see.
+    std::size_t take_equal(void* to, std::size_t size, std::size_t most) const;
     void one_done() const;
     bool wait_all_done(WaitLimit limit) const;
     [[noreturn]] static void throw_closed(bool putting);
@@ -141,6 +148,10 @@ class Queue : public detail::BasicQueue {
     /// The next item; waits for one. Throws Closed when the queue is closed and empty, SerializationError when the
     /// item is no T (it is gone all the same).
     T get() const {
+        if constexpr (small) {
+            std::byte bytes[sizeof(T)];
+            if (this->take_equal(bytes, sizeof bytes, 1) != 0) [[likely]] return unpack_bytes(bytes);
+        }
         detail::TakenItems taken;
         if (take_packed(taken, 1, detail::forever) != detail::QueueOutcome::done) throw_closed(false);
         return unpack(taken, 0);
@@ -156,6 +167,16 @@ class Queue : public detail::BasicQueue {
     /// Puts all items of a range, several at a time: quicker than one by one. Others' items may come in between.
     template <std::ranges::input_range Range>
     void put_range(Range&& items) const {
+        if constexpr (small && std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
+                      std::is_same_v<std::ranges::range_value_t<Range>, T>) {
+            bool closed = false;
+            const std::size_t count = std::ranges::size(items);
+            if (count == 0) return;
+            if (this->put_equal(std::ranges::data(items), sizeof(T), count, detail::forever, closed) != count) {
+                throw_closed(true);
+            }
+            return;
+        }
         auto next = std::ranges::begin(items);
         const auto end = std::ranges::end(items);
         while (next != end) {
@@ -182,6 +203,17 @@ class Queue : public detail::BasicQueue {
     std::vector<T> get_some(std::size_t most) const {
         std::vector<T> items;
         if (most == 0) return items;
+        if constexpr (small) {
+            if (const std::size_t inside = std::min(most, this->qsize()); inside != 0) {
+                const auto bytes = std::make_unique_for_overwrite<std::byte[]>(inside * sizeof(T));
+                const std::size_t count = this->take_equal(bytes.get(), sizeof(T), inside);
+                items.reserve(count);
+                for (std::size_t i = 0; i < count; ++i) {
+                    items.push_back(unpack_bytes({bytes.get() + i * sizeof(T), sizeof(T)}));
+                }
+                if (count != 0) return items;
+            }
+        }
         detail::TakenItems taken;
         if (take_packed(taken, most, detail::forever) != detail::QueueOutcome::done) throw_closed(false);
         items.reserve(taken.size());
@@ -222,7 +254,16 @@ class Queue : public detail::BasicQueue {
     /// \endcond
 
   private:
+    /// Packed as its bytes, and few of them.
+    static constexpr bool small = serial::bytewise<T> && sizeof(T) <= 1024;
+
     bool put_within(const T& item, detail::WaitLimit limit) const {
+        if constexpr (small) {
+            bool closed = false;
+            if (this->put_equal(&item, sizeof item, 1, limit, closed) == 1) return true;
+            if (closed) throw_closed(true);
+            return false;
+        }
         std::byte scratch[512];
         serial::Writer writer(scratch);
         serial::encode(writer, item);
@@ -231,11 +272,19 @@ class Queue : public detail::BasicQueue {
         return outcome == detail::QueueOutcome::done;
     }
     std::optional<T> get_within(detail::WaitLimit limit) const {
+        if constexpr (small) {
+            std::byte bytes[sizeof(T)];
+            if (this->take_equal(bytes, sizeof bytes, 1) != 0) return unpack_bytes(bytes);
+        }
         detail::TakenItems taken;
         const auto outcome = take_packed(taken, 1, limit);
         if (outcome == detail::QueueOutcome::closed) throw_closed(false);
         if (outcome == detail::QueueOutcome::timed_out) return std::nullopt;
         return unpack(taken, 0);
+    }
+    static T unpack_bytes(std::span<const std::byte> bytes) {
+        serial::Reader reader(bytes);
+        return serial::decode<T>(reader);
     }
     static T unpack(const detail::TakenItems& taken, std::size_t i) {
         serial::Reader reader(taken.bytes(i), taken.handles(i));

@@ -8,11 +8,13 @@
 #include <cstring>
 #include <string>
 
+#include "channel/message_memory.hpp"
 #include "channel/raise.hpp"
 #include "os/packet.hpp"
 #include "os/retry.hpp"
 #include "shm/kill_point.hpp"
 #include "transport/block_queue.hpp"
+#include "transport/ticket.hpp"
 
 namespace mp::detail {
 
@@ -23,7 +25,6 @@ using transport::QueueState;
 namespace {
 
 constexpr std::size_t state_offset = 128;
-constexpr int ticket_bits = 40;  // of the word that says where an item's descriptors are; the rest: how many
 
 std::uint64_t wanted_blocks() {
     const std::uint64_t memory =
@@ -36,7 +37,7 @@ std::uint64_t wanted_blocks() {
 struct QueueCore {
     QueueCore(SharedBlock memory, os::UniqueFd in, os::UniqueFd out, os::UniqueFd bell_fd)
         : block(std::move(memory)), handles_in(std::move(in)), handles_out(std::move(out)), bell(std::move(bell_fd)),
-          queue(block.data(), state_offset, block.fd()) {}
+          queue(block.data(), state_offset, block.head().detail, block.fd()) {}
 
     QueueState& state() const { return queue.state(); }
 
@@ -57,7 +58,17 @@ struct QueueCore {
     /// With the put lock held: one item, not yet published.
     Step write_one(const PackedItem& item);
 
-    std::size_t put(std::span<const PackedItem> items, Deadline deadline, bool& was_closed);
+    /// With the put lock held, as many of them as there is room for: how many, not yet published.
+    std::size_t write_packed(std::span<const PackedItem> items, std::size_t room, Step& step);
+    std::size_t write_equal(const std::byte* items, std::size_t size, std::size_t room, Step& step);
+
+    /// Puts `count` items; fewer only when the time ran out or the queue was closed. `write(done, room, step)` writes
+    /// up to `room` items from number `done` on, with the put lock held, and returns how many.
+    template <class Write>
+    std::size_t put(std::size_t count, WaitLimit limit, bool& was_closed, Write write);
+    /// After items were taken.
+    void taken(std::size_t count, bool more, bool emptied_block);
+    std::size_t take_equal(std::byte* to, std::size_t size, std::size_t most);
     QueueOutcome take(TakenItems& taken, std::size_t most, WaitLimit limit);
     void trim();
     bool collect_handles(std::uint64_t word, std::vector<serial::Handle>& to);
@@ -73,7 +84,7 @@ struct QueueCore {
 QueueCore::Step QueueCore::write_one(const PackedItem& item) {
     transport::QueueRecord record{item.bytes, 0};
     if (!item.handles.empty()) {
-        const std::uint64_t ticket = (state().tickets + 1) & ((1ULL << ticket_bits) - 1);
+        const std::uint64_t ticket = (state().tickets + 1) & transport::ticket_mask;
         state().tickets = ticket;
         shm::kill_point();
         std::vector<int> descriptors;
@@ -87,7 +98,7 @@ QueueCore::Step QueueCore::write_one(const PackedItem& item) {
             if (!sent) channel::raise(sent.error(), "cannot put a descriptor into a Queue");
             shm::kill_point();
         }
-        record.handles = ticket | item.handles.size() << ticket_bits;
+        record.handles = transport::ticket_word(ticket, item.handles.size());
     }
     const auto written = queue.write(record);
     if (!written && written.error().value() == ENOSPC) return Step::full;
@@ -97,51 +108,87 @@ QueueCore::Step QueueCore::write_one(const PackedItem& item) {
     return Step::put;
 }
 
-std::size_t QueueCore::put(std::span<const PackedItem> items, Deadline deadline, bool& was_closed) {
+std::size_t QueueCore::write_packed(std::span<const PackedItem> items, std::size_t room, Step& step) {
+    std::size_t written = 0;
+    try {
+        while (written < room && (step = write_one(items[written])) == Step::put) ++written;
+    } catch (...) {
+        if (written != 0) queue.publish();
+        throw;
+    }
+    return written;
+}
+
+std::size_t QueueCore::write_equal(const std::byte* items, std::size_t size, std::size_t room, Step& step) {
+    const auto written = queue.write_equal(items, size, room);
+    if (!written && written.error().value() == ENOSPC) {
+        step = Step::full;
+        return 0;
+    }
+    if (!written) channel::raise(written.error(), "cannot put " + channel::human_size(size) + " into a Queue");
+    return *written;
+}
+
+template <class Write>
+std::size_t QueueCore::put(std::size_t count, WaitLimit limit, bool& was_closed, Write write) {
+    std::optional<Deadline> deadline;
     std::size_t done = 0;
     for (;;) {
         Step step = Step::put;
         std::size_t written = 0;
-        std::uint64_t head_seen;
+        std::uint64_t head_seen = 0;
         {
             shm::RobustHold hold(state().put_lock);
             shm::kill_point();
-            if (hold.recovered()) queue.recover_producer();
-            if (closed()) {
+            if (hold.recovered()) [[unlikely]] queue.recover_producer();
+            if (closed()) [[unlikely]] {
                 was_closed = true;
                 return done;
             }
-            head_seen = state().head.load(std::memory_order_relaxed);
             queue.rewind();
-            const std::size_t room = std::min(queue.room_for_items(), items.size() - done);
-            if (room == 0) step = Step::full;
-            while (written < room && step == Step::put) {
-                try {
-                    step = write_one(items[done + written]);
-                } catch (...) {
-                    if (written != 0) queue.publish();
-                    throw;
-                }
-                if (step == Step::put) ++written;
+            if (const std::size_t room = queue.room_for_items(count - done); room != 0) {
+                written = write(done, room, step);
             }
             if (written != 0) queue.publish();
             else queue.rewind();
+            // The head that said there is no room.
+            head_seen = state().head_copy;
         }
         done += written;
         if (written != 0) announce(written);
-        if (done == items.size()) return done;
-        if (step == Step::put) step = Step::full;
-        if (deadline.expired()) return done;
+        if (done == count) return done;
+        if (!deadline) deadline = limit == forever ? Deadline::never() : Deadline::after(limit);
+        if (deadline->expired()) return done;
         if (step == Step::no_descriptor_room) {
-            os::wait_writable(handles_in.get(), earlier(deadline, Deadline::after(shm::recheck_interval)));
+            os::wait_writable(handles_in.get(), earlier(*deadline, Deadline::after(shm::recheck_interval)));
             continue;
         }
         const bool ready = shm::wait_until(
             state().not_full,
-            [&] { return state().head.load(std::memory_order_acquire) != head_seen || closed(); }, deadline,
+            [&] { return state().head.load(std::memory_order_acquire) != head_seen || closed(); }, *deadline,
             put_patience);
         if (!ready) return done;
     }
+}
+
+void QueueCore::taken(std::size_t count, bool more, bool emptied_block) {
+    if (emptied_block) trim();
+    if (more) shm::notify(state().not_empty, 1);
+    shm::notify(state().not_full, count > 1 ? shm::wake_everybody : 1);
+}
+
+std::size_t QueueCore::take_equal(std::byte* to, std::size_t size, std::size_t most) {
+    bool more = false, emptied_block = false;
+    std::size_t count;
+    {
+        shm::RobustHold hold(state().get_lock);
+        shm::kill_point();
+        count = queue.take_equal(to, size, most, emptied_block);
+        if (count == 0) return 0;
+        more = shm::has_sleeper(state().not_empty) && !queue.empty();
+    }
+    taken(count, more, emptied_block);
+    return count;
 }
 
 void QueueCore::trim() {
@@ -154,8 +201,8 @@ void QueueCore::trim() {
 }
 
 bool QueueCore::collect_handles(std::uint64_t word, std::vector<serial::Handle>& to) {
-    const std::uint64_t ticket = word & ((1ULL << ticket_bits) - 1);
-    const std::uint64_t count = word >> ticket_bits;
+    const std::uint64_t ticket = transport::ticket_of(word);
+    const std::uint64_t count = transport::descriptors_of(word);
     std::size_t got = 0;
     while (got < count) {
         auto packet = os::receive_packet(handles_out.get());
@@ -163,7 +210,7 @@ bool QueueCore::collect_handles(std::uint64_t word, std::vector<serial::Handle>&
             channel::raise(packet.error(), "cannot take a descriptor out of a Queue");
         }
         if (!packet) return false;
-        if (packet->word != ticket) continue;  // of an item whose producer was killed
+        if (packet->word != ticket) continue;  // of an item whose producer or consumer was killed
         for (auto& descriptor : packet->descriptors) to.emplace_back(descriptor.release());
         got += packet->descriptors.size();
     }
@@ -178,7 +225,7 @@ QueueOutcome QueueCore::take(TakenItems& taken, std::size_t most, WaitLimit limi
             const std::size_t capacity = to.heap_ ? to.heap_size_ : sizeof to.scratch_;
             if (aligned > capacity - to.used_) {
                 const std::size_t next = std::max(2 * capacity, to.used_ + aligned);
-                std::unique_ptr<std::byte[]> larger(new std::byte[next]);
+                auto larger = channel::message_memory(next);
                 std::memcpy(larger.get(), to.memory(), to.used_);
                 to.heap_ = std::move(larger);
                 to.heap_size_ = next;
@@ -205,7 +252,9 @@ QueueOutcome QueueCore::take(TakenItems& taken, std::size_t most, WaitLimit limi
         {
             shm::RobustHold hold(state().get_lock);
             shm::kill_point();
-            const std::size_t count = queue.take(sink, most, emptied_block);
+            const auto took = queue.take(sink, most, emptied_block);
+            if (!took) throw SerializationError("the memory of a Queue has been damaged");
+            const std::size_t count = *took;
             if (!sink.words.empty()) {
                 std::size_t lost = 0;
                 for (const auto& [index, word] : sink.words) {
@@ -215,7 +264,7 @@ QueueOutcome QueueCore::take(TakenItems& taken, std::size_t most, WaitLimit limi
                         item.handle_count = taken.handles_.size() - item.first_handle;
                         continue;
                     }
-                    // Another consumer took the descriptors and was killed before it could take the item.
+                    // The socket has lost them.
                     state().dropped.fetch_add(1, std::memory_order_relaxed);
                     if (index - lost == 0) {
                         if (!taken.more_.empty()) {
@@ -231,9 +280,7 @@ QueueOutcome QueueCore::take(TakenItems& taken, std::size_t most, WaitLimit limi
             }
             more = count != 0 && shm::has_sleeper(state().not_empty) && !queue.empty();
         }
-        if (emptied_block) trim();
-        if (more) shm::notify(state().not_empty, 1);
-        shm::notify(state().not_full, taken.size() > 1 ? shm::wake_everybody : 1);
+        this->taken(taken.size(), more, emptied_block);
         if (taken.size() != 0) return QueueOutcome::done;
         if (!queue.empty()) continue;
         if (closed() && queue.empty()) return QueueOutcome::closed;
@@ -276,7 +323,7 @@ BasicQueue::BasicQueue(std::size_t maxsize) {
 BasicQueue::BasicQueue(serial::Reader& reader) {
     auto block = SharedBlock::attach(reader.take_handle(), BlockKind::queue, state_offset + sizeof(QueueState), "a Queue");
     const std::uint64_t blocks = block.head().detail;
-    if (blocks > transport::queue_max_blocks || block.size() != BlockQueue::memory_for(state_offset, blocks)) {
+    if (!std::has_single_bit(blocks) || blocks > transport::queue_max_blocks || block.size() != BlockQueue::memory_for(state_offset, blocks)) {
         throw SerializationError("the memory that arrived is not that of a Queue");
     }
     os::UniqueFd others[3];
@@ -317,14 +364,31 @@ QueueOutcome BasicQueue::put_packed(std::span<const std::byte> bytes, std::span<
                                     WaitLimit limit) const {
     const PackedItem item{bytes, handles};
     bool was_closed = false;
-    const auto deadline = limit == forever ? Deadline::never() : Deadline::after(limit);
-    if (core_->put({&item, 1}, deadline, was_closed) == 1) return QueueOutcome::done;
+    const std::size_t put = core_->put(1, limit, was_closed, [&](std::size_t, std::size_t, QueueCore::Step& step) {
+        return core_->write_packed({&item, 1}, 1, step);
+    });
+    if (put == 1) return QueueOutcome::done;
     return was_closed ? QueueOutcome::closed : QueueOutcome::timed_out;
 }
 
 std::size_t BasicQueue::put_packed(std::span<const PackedItem> items, WaitLimit limit) const {
     bool was_closed = false;
-    return core_->put(items, Deadline::after(limit), was_closed);
+    return core_->put(items.size(), limit, was_closed,
+                      [&](std::size_t done, std::size_t room, QueueCore::Step& step) {
+                          return core_->write_packed(items.subspan(done), room, step);
+                      });
+}
+
+std::size_t BasicQueue::put_equal(const void* items, std::size_t size, std::size_t count, WaitLimit limit,
+                                  bool& closed) const {
+    const auto* const first = static_cast<const std::byte*>(items);
+    return core_->put(count, limit, closed, [&](std::size_t done, std::size_t room, QueueCore::Step& step) {
+        return core_->write_equal(first + done * size, size, room, step);
+    });
+}
+
+std::size_t BasicQueue::take_equal(void* to, std::size_t size, std::size_t most) const {
+    return core_->take_equal(static_cast<std::byte*>(to), size, most);
 }
 
 QueueOutcome BasicQueue::take_packed(TakenItems& taken, std::size_t most, WaitLimit limit) const {

@@ -7,6 +7,7 @@
 #include "os/mapping.hpp"
 #include "shm/kill_point.hpp"
 #include "shm/segment.hpp"
+#include "transport/copy_short.hpp"
 
 namespace mp::transport {
 
@@ -49,15 +50,15 @@ base::Expected<void> BlockQueue::initialise(QueueState& state, std::uint64_t max
     return state.get_lock.initialise();
 }
 
-BlockQueue::BlockQueue(std::byte* memory, std::size_t offset, int file)
+BlockQueue::BlockQueue(std::byte* memory, std::size_t offset, std::uint64_t max_blocks, int file)
     : state_(reinterpret_cast<QueueState*>(memory + offset)),
       table_(reinterpret_cast<std::uint32_t*>(memory + table_offset(offset))),
       idle_(reinterpret_cast<std::uint64_t*>(memory + table_offset(offset) + table_bytes)),
       data_(memory + table_offset(offset) + table_bytes + idle_bytes),
-      data_offset_(table_offset(offset) + table_bytes + idle_bytes), file_(file) {}
+      data_offset_(table_offset(offset) + table_bytes + idle_bytes), max_blocks_(max_blocks), file_(file) {}
 
 std::byte* BlockQueue::at(std::uint64_t position) const {
-    return data_ + std::size_t(*block_of(position / block_units)) * queue_block + (position % block_units) * 8;
+    return data_ + std::size_t(checked_block(*block_of(position / block_units))) * queue_block + (position % block_units) * 8;
 }
 
 void BlockQueue::discard(std::uint32_t block) {
@@ -67,7 +68,7 @@ void BlockQueue::discard(std::uint32_t block) {
 /// Takes the block that was emptied longest ago out of circulation.
 void BlockQueue::retire_oldest() {
     const std::uint64_t books = state_->books;
-    const std::uint32_t block = *block_of(reclaimed(books));
+    const std::uint32_t block = checked_block(*block_of(reclaimed(books)));
     discard(block);
     shm::kill_point();
     // A kill between the next two leaves the block in nobody's books, without pages; recover_producer() finds it.
@@ -80,6 +81,7 @@ void BlockQueue::retire_oldest() {
 base::Expected<void> BlockQueue::add_block() {
     trim();
     const QueueMark head{state_->head.load(std::memory_order_acquire)};
+    state_->head_copy = head.word;
     const std::uint64_t books = state_->books;
     std::uint32_t* const entry = block_of(allocated(books));
     if (distance(reclaimed(books), head.position() / block_units) > 0) {
@@ -89,7 +91,7 @@ base::Expected<void> BlockQueue::add_block() {
         return {};
     }
     if (state_->idle > 0) {
-        for (std::uint64_t i = 0; i < (state_->fresh + 63) / 64; ++i) {
+        for (std::uint64_t i = 0; i < (fresh() + 63) / 64; ++i) {
             if (idle_[i] == 0) continue;
             const auto block = static_cast<std::uint32_t>(i * 64 + static_cast<unsigned>(std::countr_zero(idle_[i])));
             idle_[i] &= idle_[i] - 1;
@@ -101,7 +103,7 @@ base::Expected<void> BlockQueue::add_block() {
         }
         state_->idle = 0;
     }
-    if (state_->fresh >= state_->max_blocks) return base::error_of(ENOSPC);
+    if (state_->fresh >= max_blocks_) return base::error_of(ENOSPC);
     if (state_->fresh % growth_check == growth_check - 1) {
         if (const auto room = shm::check_room(growth_check * queue_block); !room) return room;
     }
@@ -123,15 +125,15 @@ base::Expected<void> BlockQueue::reserve_blocks(std::uint64_t end) {
     }
 }
 
-std::size_t BlockQueue::room_for_items() {
+std::size_t BlockQueue::room_for_items(std::size_t wanted) {
     const QueueMark tail{state_->tail.load(std::memory_order_relaxed)};
     const std::uint64_t most = state_->max_items != 0 ? state_->max_items : queue_max_items;
     std::uint64_t inside = (tail.count() - QueueMark{state_->head_copy}.count()) & QueueMark::count_mask;
-    if (inside >= most || inside > queue_max_items) {
+    if (inside > queue_max_items || inside + wanted > most) {
         state_->head_copy = state_->head.load(std::memory_order_acquire);
         inside = (tail.count() - QueueMark{state_->head_copy}.count()) & QueueMark::count_mask;
     }
-    return inside < most ? most - inside : 0;
+    return std::min(wanted, inside < most ? most - inside : 0);
 }
 
 base::Expected<void> BlockQueue::write(const QueueRecord& record) {
@@ -179,23 +181,95 @@ base::Expected<void> BlockQueue::write(const QueueRecord& record) {
     return {};
 }
 
+base::Expected<std::size_t> BlockQueue::write_equal(const std::byte* records, std::size_t size, std::size_t count) {
+    const std::uint64_t units = 1 + (size + 7) / 8;
+    std::size_t done = 0;
+    while (done < count) {
+        const std::uint64_t position = written_.position();
+        const std::uint64_t before_end = block_units - position % block_units;
+        const std::size_t here = std::min<std::size_t>(count - done, before_end / units);
+        if (here == 0 || size > split_size) {
+            const auto written = write({{records + done * size, size}, 0});
+            if (!written && done == 0) return written.error();
+            if (!written) break;
+            ++done;
+            continue;
+        }
+        const QueueMark end = written_.advanced(here * units, here);
+        state_->intent = end.count();
+        if (const auto reserved = reserve_blocks(position + here * units); !reserved) {
+            if (done == 0) return reserved.error();
+            break;
+        }
+        shm::kill_point();
+        std::byte* to = at(position);
+        for (std::size_t i = 0; i < here; ++i, to += units * 8) {
+            const std::uint64_t header = size;
+            std::memcpy(to, &header, 8);
+            copy_short(to + 8, records + (done + i) * size, size);
+        }
+        shm::kill_point();
+        written_ = end;
+        done += here;
+    }
+    state_->intent = written_.count();
+    return done;
+}
+
 void BlockQueue::publish() {
     state_->tail.store(written_.word, std::memory_order_release);
     shm::kill_point();
 }
 
-std::size_t BlockQueue::take(QueueSink& sink, std::size_t most, bool& emptied_block) {
+/// With the get lock held: how many records there are at least, none only when there are none.
+std::size_t BlockQueue::inside(QueueMark head) {
+    const auto count = [&] { return (QueueMark{state_->tail_copy}.count() - head.count()) & QueueMark::count_mask; };
+    // More than there can be: its consumer died between the head and the copy.
+    if (count() == 0 || count() > queue_max_items) state_->tail_copy = state_->tail.load(std::memory_order_acquire);
+    return count();
+}
+
+std::size_t BlockQueue::take_equal(std::byte* to, std::size_t size, std::size_t most, bool& emptied_block) {
     QueueMark head{state_->head.load(std::memory_order_relaxed)};
-    if (QueueMark{state_->tail_copy}.count() == head.count()) {
-        state_->tail_copy = state_->tail.load(std::memory_order_acquire);
+    const std::size_t count = std::min(inside(head), most);
+    const std::uint64_t first_block = head.position() / block_units;
+    const std::uint64_t units = 1 + (size + 7) / 8;
+    std::size_t done = 0;
+    while (done < count) {
+        std::uint64_t position = head.position();
+        std::uint64_t before_end = block_units - position % block_units;
+        const std::byte* from = at(position);
+        std::uint64_t header;
+        std::memcpy(&header, from, 8);
+        std::uint64_t skipped = 0;
+        if (header & record_skip) {
+            skipped = before_end;
+            position = (position + skipped) & QueueMark::position_mask;
+            before_end = block_units;
+            from = at(position);
+        }
+        const std::size_t fit = std::min<std::size_t>(count - done, before_end / units);
+        std::size_t here = 0;
+        for (; here < fit; ++here, from += units * 8) {
+            std::memcpy(&header, from, 8);
+            if (header != size) break;
+            copy_short(to + (done + here) * size, from + 8, size);
+        }
+        if (here == 0) break;  // another kind of record, or one that is split at the end of the block
+        head = head.advanced(skipped + here * units, here);
+        done += here;
     }
-    std::size_t inside = (QueueMark{state_->tail_copy}.count() - head.count()) & QueueMark::count_mask;
-    if (inside > queue_max_items) {
-        // Its consumer died between the head and the copy.
-        state_->tail_copy = state_->tail.load(std::memory_order_acquire);
-        inside = (QueueMark{state_->tail_copy}.count() - head.count()) & QueueMark::count_mask;
-    }
-    const std::size_t count = std::min(inside, most);
+    if (done == 0) return 0;
+    shm::kill_point();
+    state_->head.store(head.word, std::memory_order_release);
+    shm::kill_point();
+    emptied_block = head.position() / block_units != first_block;
+    return done;
+}
+
+base::Expected<std::size_t> BlockQueue::take(QueueSink& sink, std::size_t most, bool& emptied_block) {
+    QueueMark head{state_->head.load(std::memory_order_relaxed)};
+    const std::size_t count = std::min(inside(head), most);
     const std::uint64_t first_block = head.position() / block_units;
     for (std::size_t i = 0; i < count; ++i) {
         std::uint64_t position = head.position();
@@ -210,6 +284,8 @@ std::size_t BlockQueue::take(QueueSink& sink, std::size_t most, bool& emptied_bl
         const std::size_t size = header & record_size_mask;
         const std::size_t prefix = header & record_handles ? 8 : 0;
         ++position;
+        const std::uint64_t behind = (QueueMark{state_->tail_copy}.position() - position) & QueueMark::position_mask;
+        if (size < prefix || (size + 7) / 8 > behind) [[unlikely]] return base::error_of(EBADMSG);
         std::uint64_t handles = 0;
         std::byte* const to = sink.room(size);
         for (std::size_t left = size, done = 0; left != 0;) {
@@ -224,7 +300,7 @@ std::size_t BlockQueue::take(QueueSink& sink, std::size_t most, bool& emptied_bl
         sink.received(prefix, size - prefix, handles);
         head = head.advanced(skipped + 1 + (size + 7) / 8, 1);
     }
-    if (count == 0) return 0;
+    if (count == 0) return std::size_t{0};
     shm::kill_point();
     state_->head.store(head.word, std::memory_order_release);
     shm::kill_point();
@@ -239,15 +315,16 @@ void BlockQueue::trim() {
 
 void BlockQueue::recover_producer() {
     const QueueMark tail{state_->tail.load(std::memory_order_relaxed)};
-    if (state_->intent != tail.count()) state_->dropped.fetch_add(1, std::memory_order_relaxed);
+    const std::uint64_t lost = (state_->intent - tail.count()) & QueueMark::count_mask;
+    if (lost != 0) state_->dropped.fetch_add(lost, std::memory_order_relaxed);
     state_->intent = tail.count();
     // Idle is what was ever taken and is no logical block's.
-    const std::uint64_t words = (state_->fresh + 63) / 64;
+    const std::uint64_t words = (fresh() + 63) / 64;
     for (std::uint64_t i = 0; i < words; ++i) idle_[i] = ~0ULL;
-    if (state_->fresh % 64 != 0) idle_[words - 1] = (1ULL << (state_->fresh % 64)) - 1;
+    if (fresh() % 64 != 0) idle_[words - 1] = (1ULL << (fresh() % 64)) - 1;
     const std::uint64_t count = distance(reclaimed(state_->books), allocated(state_->books));
     for (std::uint64_t i = 0; i < count; ++i) {
-        const std::uint32_t block = *block_of(reclaimed(state_->books) + i);
+        const std::uint32_t block = checked_block(*block_of(reclaimed(state_->books) + i));
         idle_[block / 64] &= ~(1ULL << (block % 64));
     }
     state_->idle = 0;

@@ -59,7 +59,7 @@ struct QueueState {
     // Under the put lock.
     alignas(128) std::atomic<std::uint64_t> tail;  // release by producers, acquire by consumers
     std::uint64_t head_copy;                       // a head that once was
-    std::uint64_t intent;                          // count that tail will have when the record being written is there
+    std::uint64_t intent;                          // count that tail will have when what is being written is there
     std::uint64_t books;                           // logical blocks: reclaimed (upper half) and allocated (lower half)
     std::uint64_t fresh;                           // physical blocks ever taken
     std::uint64_t idle;                            // of them, those in the idle set
@@ -98,15 +98,20 @@ class BlockQueue {
     static base::Expected<void> initialise(QueueState& state, std::uint64_t max_items, std::uint64_t max_blocks);
 
     /// `memory`: start of the mapped file; the state lies at `offset` (a multiple of 128). `file` for giving back pages.
-    BlockQueue(std::byte* memory, std::size_t offset, int file);
+    /// `max_blocks`: a power of two, by which the file has been sized. Whatever others write into the memory, nothing
+    /// outside it is touched.
+    BlockQueue(std::byte* memory, std::size_t offset, std::uint64_t max_blocks, int file);
 
     QueueState& state() const { return *state_; }
 
-    /// With the put lock held. How many of the records fit now under the limit of items.
-    std::size_t room_for_items();
+    /// With the put lock held. How many of `wanted` records fit now under the limit of items.
+    std::size_t room_for_items(std::size_t wanted);
     /// With the put lock held: writes one record. Error ENOMEM: no memory left; ENOSPC: no block left. The record counts
     /// from publish() on.
     base::Expected<void> write(const QueueRecord& record);
+    /// The same for up to `count` records of `size` bytes each that lie one behind the other, as many as there is memory
+    /// for; the error is told only when none was written.
+    base::Expected<std::size_t> write_equal(const std::byte* records, std::size_t size, std::size_t count);
     void publish();
     /// Forgets what was written since publish().
     void rewind() {
@@ -115,8 +120,12 @@ class BlockQueue {
     }
 
     /// With the get lock held: copies up to `most` records out and takes them off the queue. `emptied_block`: trim() may
-    /// have something to do.
-    std::size_t take(QueueSink& sink, std::size_t most, bool& emptied_block);
+    /// have something to do. Error EBADMSG: the memory makes no sense.
+    base::Expected<std::size_t> take(QueueSink& sink, std::size_t most, bool& emptied_block);
+
+    /// With the get lock held: copies the next records out, up to `most`, as long as they have `size` bytes and no
+    /// handles, and takes them off the queue.
+    std::size_t take_equal(std::byte* to, std::size_t size, std::size_t most, bool& emptied_block);
 
     /// With the put lock held: gives emptied blocks beyond the warm ones back to the system.
     void trim();
@@ -129,17 +138,22 @@ class BlockQueue {
 
   private:
     std::byte* at(std::uint64_t position) const;
+    std::size_t inside(QueueMark head);
     std::uint32_t* block_of(std::uint64_t logical) const { return &table_[logical & (2 * queue_max_blocks - 1)]; }
     base::Expected<void> reserve_blocks(std::uint64_t end);
     base::Expected<void> add_block();
     void retire_oldest();
     void discard(std::uint32_t block);
+    /// What others wrote, cut down to what can be.
+    std::uint32_t checked_block(std::uint64_t block) const { return static_cast<std::uint32_t>(block & (max_blocks_ - 1)); }
+    std::uint64_t fresh() const { return state_->fresh < max_blocks_ ? state_->fresh : max_blocks_; }
 
     QueueState* state_;
     std::uint32_t* table_;        // logical block -> physical block
     std::uint64_t* idle_;         // bit set of physical blocks without pages that no logical block uses
     std::byte* data_;
     std::uint64_t data_offset_;
+    std::uint64_t max_blocks_;
     int file_;
     QueueMark written_{0};        // end of what write() has written; valid while the put lock is held
 };

@@ -23,6 +23,7 @@
 
 #include "shm/kill_point.hpp"
 #include "shm/wait.hpp"
+#include "transport/copy_short.hpp"
 
 namespace mp::transport {
 
@@ -58,8 +59,9 @@ class RingView {
 
     RingHead& head() const { return *head_; }
     std::size_t size() const { return size_; }
-    std::byte* at(std::uint64_t position) const { return data_ + (position & (size_ - 1)); }
-    std::size_t contiguous(std::uint64_t position) const { return size_ - (position & (size_ - 1)); }
+    // Positions are multiples of 8; those that others wrote are made so.
+    std::byte* at(std::uint64_t position) const { return data_ + (position & (size_ - 8)); }
+    std::size_t contiguous(std::uint64_t position) const { return size_ - (position & (size_ - 8)); }
     /// Released by the sender's store, acquired by the receiver's load.
     std::atomic_ref<std::uint64_t> header(std::uint64_t position) const {
         return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(at(position)));
@@ -81,8 +83,9 @@ class RingSender {
     /// Where a payload of `payload` bytes (at most largest_frame) can be written now; null when there is no room.
     std::byte* reserve(std::size_t payload) {
         std::uint64_t tail = ring_.head().tail.load(std::memory_order_relaxed);
-        // A sender that was killed may have published more than it had accounted for.
-        while (const std::uint64_t there = ring_.header(tail).load(std::memory_order_relaxed)) [[unlikely]] {
+        // A sender that was killed may have published more than it had accounted for: one frame.
+        if (const std::uint64_t there = ring_.header(tail).load(std::memory_order_relaxed)) [[unlikely]] {
+            if (frame_room(there & frame_size_mask) > ring_.contiguous(tail)) return nullptr;
             tail += frame_room(there & frame_size_mask);
             ring_.head().tail.store(tail, std::memory_order_release);
         }
@@ -134,6 +137,8 @@ class RingSender {
 
     void publish(std::uint64_t position, std::size_t payload, std::uint64_t flags) {
         const std::uint64_t next = position + frame_room(payload);
+        // The line that is written a few messages on is still the receiver's, who read it a round ago.
+        __builtin_prefetch(ring_.at(next + 1024), 1);
         shm::kill_point();
         ring_.header(next).store(0, std::memory_order_relaxed);
         shm::kill_point();
@@ -163,7 +168,7 @@ class RingReceiver {
 
     /// The frame that is next, empty when there is none yet. Stays until release().
     Frame peek() {
-        for (;;) {
+        for (int skipped = 0; skipped < 2; ++skipped) {
             const std::uint64_t head = ring_.head().head.load(std::memory_order_relaxed);
             const std::uint64_t header = ring_.header(head).load(std::memory_order_acquire);
             if (header == 0) return {};
@@ -177,6 +182,7 @@ class RingReceiver {
             next_ = head + frame_room(size);
             return {{ring_.at(head) + frame_header, size}, header};
         }
+        return {{}, frame_damaged};
     }
 
     /// Whether a frame has arrived, cheaply and without touching it.

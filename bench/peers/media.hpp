@@ -1,0 +1,219 @@
+// Ways to carry messages of one size between processes, all with one face: what the channel benchmark compares.
+#pragma once
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/interprocess/ipc/message_queue.hpp>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+#include <zmq.hpp>
+
+#include <multiprocessing/connection.hpp>
+#include <multiprocessing/queues.hpp>
+
+namespace bench {
+
+using Bytes = std::span<std::byte>;
+
+/// Made before the processes are; each of them then takes its end. An end gets the message's memory, of the right size.
+class Medium {
+  public:
+    using End = std::function<void(Bytes)>;
+
+    Medium() = default;
+    Medium(const Medium&) = delete;
+    Medium& operator=(const Medium&) = delete;
+    virtual ~Medium() = default;
+    /// In the process that sends, or receives, as number `which` of its kind.
+    virtual End sender(int which) = 0;
+    virtual End receiver(int which) = 0;
+};
+
+/// How many messages of a size may be under way: some MiB of them.
+inline std::size_t messages_under_way(std::size_t size) {
+    return std::clamp<std::size_t>((std::size_t(4) << 20) / size, 2, 4096);
+}
+
+template <std::size_t N>
+class PipeMedium : public Medium {
+    using Message = std::array<std::byte, N>;
+
+  public:
+    End sender(int) override {
+        return [this](Bytes bytes) { ends_.second.send(*reinterpret_cast<const Message*>(bytes.data())); };
+    }
+    End receiver(int) override {
+        return [this](Bytes bytes) { *reinterpret_cast<Message*>(bytes.data()) = ends_.first.recv(); };
+    }
+
+  private:
+    std::pair<mp::Connection<void, Message>, mp::Connection<Message, void>> ends_ = mp::Pipe<void, Message>();
+};
+
+/// For sizes that are no type.
+template <>
+class PipeMedium<0> : public Medium {
+  public:
+    End sender(int) override {
+        return [this](Bytes bytes) { ends_.second.send_bytes(bytes); };
+    }
+    End receiver(int) override {
+        return [this](Bytes bytes) { ends_.first.recv_bytes_into(bytes); };
+    }
+
+  private:
+    std::pair<mp::Connection<int>, mp::Connection<int>> ends_ = mp::Pipe<int>();
+};
+
+template <std::size_t N>
+class QueueMedium : public Medium {
+    using Message = std::array<std::byte, N>;
+
+  public:
+    End sender(int) override {
+        return [this](Bytes bytes) { queue_.put(*reinterpret_cast<const Message*>(bytes.data())); };
+    }
+    End receiver(int) override {
+        return [this](Bytes bytes) { *reinterpret_cast<Message*>(bytes.data()) = queue_.get(); };
+    }
+
+  private:
+    mp::Queue<Message> queue_{messages_under_way(N)};
+};
+
+class LargeQueueMedium : public Medium {
+  public:
+    explicit LargeQueueMedium(std::size_t size) : queue_(messages_under_way(size)) {}
+    End sender(int) override {
+        return [this, item = std::vector<std::byte>()](Bytes bytes) mutable {
+            item.assign(bytes.begin(), bytes.end());
+            queue_.put(item);
+        };
+    }
+    End receiver(int) override {
+        return [this](Bytes bytes) {
+            if (queue_.get().size() != bytes.size()) throw std::runtime_error("a message of another size");
+        };
+    }
+
+  private:
+    mp::Queue<std::vector<std::byte>> queue_;
+};
+
+/// What counts as a message here are so many items, put and taken together.
+class BatchQueueMedium : public Medium {
+    using Item = std::array<std::byte, 64>;
+
+  public:
+    static constexpr std::size_t batch = 64, size = batch * sizeof(Item);
+
+    End sender(int) override {
+        return [this](Bytes bytes) { queue_.put_range(std::span(reinterpret_cast<const Item*>(bytes.data()), batch)); };
+    }
+    End receiver(int) override {
+        return [this](Bytes bytes) {
+            auto* to = reinterpret_cast<Item*>(bytes.data());
+            for (std::size_t left = batch; left != 0;) {
+                const auto some = queue_.get_some(left);
+                to = std::ranges::copy(some, to).out;
+                left -= some.size();
+            }
+        };
+    }
+
+  private:
+    mp::Queue<Item> queue_{10'000};
+};
+
+class KernelPipe : public Medium {
+  public:
+    KernelPipe() {
+        if (::pipe(ends_) != 0) throw std::runtime_error("no pipe");
+    }
+    ~KernelPipe() override {
+        for (int end : ends_) ::close(end);
+    }
+    End sender(int) override {
+        return [this](Bytes bytes) {
+            all(bytes, [&](Bytes rest) { return ::write(ends_[1], rest.data(), rest.size()); });
+        };
+    }
+    End receiver(int) override {
+        return
+            [this](Bytes bytes) { all(bytes, [&](Bytes rest) { return ::read(ends_[0], rest.data(), rest.size()); }); };
+    }
+
+  private:
+    template <class Step>
+    static void all(Bytes bytes, Step step) {
+        while (!bytes.empty()) {
+            const auto done = step(bytes);
+            if (done <= 0) throw std::runtime_error("the pipe broke");
+            bytes = bytes.subspan(static_cast<std::size_t>(done));
+        }
+    }
+    int ends_[2];
+};
+
+class BoostQueue : public Medium {
+    using Queue = boost::interprocess::message_queue;
+
+  public:
+    explicit BoostQueue(std::size_t size)
+        : name_("bench-" + std::to_string(::getpid()) + "-" + std::to_string(number++)),
+          queue_(boost::interprocess::create_only, name_.c_str(), messages_under_way(size), size) {}
+    ~BoostQueue() override { Queue::remove(name_.c_str()); }
+    End sender(int) override {
+        return [this](Bytes bytes) { queue_.send(bytes.data(), bytes.size(), 0); };
+    }
+    End receiver(int) override {
+        return [this](Bytes bytes) {
+            std::size_t received = 0;
+            unsigned priority = 0;
+            queue_.receive(bytes.data(), bytes.size(), received, priority);
+        };
+    }
+
+  private:
+    static inline int number = 0;
+    std::string name_;
+    Queue queue_;
+};
+
+/// PUSH and PULL over Unix sockets: every receiver has an address, every sender connects to all, in turns.
+class ZeroMq : public Medium {
+  public:
+    explicit ZeroMq(int receivers)
+        : receivers_(receivers), path_("/tmp/bench-" + std::to_string(::getpid()) + "-" + std::to_string(number++)) {}
+    ~ZeroMq() override {
+        for (int i = 0; i < receivers_; ++i) ::unlink((path_ + "-" + std::to_string(i)).c_str());
+    }
+    End sender(int) override {
+        auto context = std::make_shared<zmq::context_t>();
+        auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::push);
+        for (int i = 0; i < receivers_; ++i) socket->connect(address(i));
+        return [context, socket](Bytes bytes) { socket->send(zmq::const_buffer(bytes.data(), bytes.size())); };
+    }
+    End receiver(int which) override {
+        auto context = std::make_shared<zmq::context_t>();
+        auto socket = std::make_shared<zmq::socket_t>(*context, zmq::socket_type::pull);
+        socket->bind(address(which));
+        return [context, socket](Bytes bytes) { (void)socket->recv(zmq::mutable_buffer(bytes.data(), bytes.size())); };
+    }
+
+  private:
+    std::string address(int which) const { return "ipc://" + path_ + "-" + std::to_string(which); }
+
+    static inline int number = 0;
+    int receivers_;
+    std::string path_;
+};
+
+}  // namespace bench

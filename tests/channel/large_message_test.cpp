@@ -1,0 +1,85 @@
+// Messages larger than what a process may allocate: none is copied a second time.
+#include <multiprocessing/connection.hpp>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <cstddef>
+#include <span>
+
+#include "os/mapping.hpp"
+#include "support/child.hpp"
+
+namespace mp {
+namespace {
+
+/// Many bytes of address space over few of memory: the same piece again and again.
+class Repeated {
+  public:
+    static constexpr std::size_t piece = 4 << 20;
+
+    explicit Repeated(std::size_t size)
+        : size_(size), start_(::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+        const auto file = os::memory_file("repeated", piece);
+        EXPECT_TRUE(file);
+        for (std::size_t at = 0; at < size; at += piece) {
+            EXPECT_NE(::mmap(data() + at, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file->get(), 0),
+                      MAP_FAILED);
+        }
+    }
+    Repeated(const Repeated&) = delete;
+    Repeated& operator=(const Repeated&) = delete;
+    ~Repeated() { ::munmap(start_, size_); }
+
+    std::byte* data() const { return static_cast<std::byte*>(start_); }
+    std::span<std::byte> bytes() const { return {data(), size_}; }
+
+  private:
+    std::size_t size_;
+    void* start_;
+};
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__has_feature)
+constexpr bool limits_work = false;  // a sanitizer takes memory of its own
+#else
+constexpr bool limits_work = true;
+#endif
+
+/// From here on this process may not have more than some private memory.
+void limit_own_memory() {
+    const rlimit limit{32 << 20, 32 << 20};
+    if (limits_work) ::setrlimit(RLIMIT_DATA, &limit);
+}
+
+TEST(Connection, ThreeGibibytesPassBetweenProcessesThatMayAllocateAHundredthOfThem) {
+    constexpr std::size_t size = 3UL << 30;
+    const auto expected = [](std::size_t i) { return std::byte(i * 7 % 251); };
+    auto [in, out] = Pipe<int>();
+    test::Child sender([&, &out = out, &in = in] {
+        in.close();
+        const Repeated message(size);
+        for (std::size_t i = 0; i < Repeated::piece; ++i) message.data()[i] = expected(i);
+        limit_own_memory();
+        out.send_bytes(message.bytes());
+        out.send(42);
+        return 0;
+    });
+    test::Child receiver([&, &out = out, &in = in] {
+        out.close();
+        const Repeated buffer(size);
+        limit_own_memory();
+        if (in.recv_bytes_into(buffer.bytes()) != size) return 1;
+        for (std::size_t i = 0; i < Repeated::piece; ++i) {
+            if (buffer.data()[i] != expected(i)) return 2;
+        }
+        return in.recv() == 42 ? 0 : 3;
+    });
+    in.close();
+    out.close();
+    EXPECT_EQ(sender.wait(), 0);
+    EXPECT_EQ(receiver.wait(), 0);
+}
+
+}  // namespace
+}  // namespace mp
