@@ -1,5 +1,6 @@
 /// \file
-/// Pipe: two connected ends, one for each of two processes.
+/// Connections: messages between two processes. Pipe makes both ends at once; a Listener and a Client (listener.hpp) find
+/// each other by address.
 #pragma once
 
 #include <chrono>
@@ -36,6 +37,7 @@ class MP_EXPORT BufferTooShort : public Error {
 namespace detail {
 
 struct PipeEnd;
+class StreamEnd;
 
 /// What a connection can do whatever the types of its messages.
 class MP_EXPORT BasicConnection {
@@ -59,9 +61,7 @@ class MP_EXPORT BasicConnection {
     int fileno();
 
     /// \cond internal
-    serial::Handle internal_memory() const;
-    serial::Handle internal_socket() const;
-    bool internal_side() const;
+    void internal_encode(serial::Writer& writer) const;
     /// \endcond
 
   protected:
@@ -82,7 +82,8 @@ class MP_EXPORT BasicConnection {
     };
 
     explicit BasicConnection(std::shared_ptr<PipeEnd> end) : end_(std::move(end)) {}
-    BasicConnection(serial::Handle memory, serial::Handle socket, bool side);
+    explicit BasicConnection(std::shared_ptr<StreamEnd> stream) : stream_(std::move(stream)) {}
+    explicit BasicConnection(serial::Reader& reader);
 
     static std::pair<std::shared_ptr<PipeEnd>, std::shared_ptr<PipeEnd>> make_ends(std::size_t capacity);
 
@@ -102,16 +103,22 @@ class MP_EXPORT BasicConnection {
     std::optional<std::size_t> receive_into(std::span<std::byte> buffer, WaitLimit limit);
     std::optional<std::vector<std::byte>> receive_bytes(WaitLimit limit);
     bool wait_readable(WaitLimit limit);
+    /// Whether a message goes to another machine, or may.
+    bool leaves_machine() const noexcept { return stream_ && over_network(); }
 
   private:
     PipeEnd& open_end() const;
+    StreamEnd& open_stream() const;
+    bool over_network() const noexcept;
 
+    // A pipe in shared memory has an end_, a connection over a socket a stream_.
     std::shared_ptr<PipeEnd> end_;
+    std::shared_ptr<StreamEnd> stream_;
 };
 
 }  // namespace detail
 
-/// One end of a Pipe: sends `Send`, receives `Receive`; void for what this end cannot do. Messages of any size arrive
+/// One end of a Pipe, or of a connection between a Listener and a Client: sends `Send`, receives `Receive`; void for what this end cannot do. Messages of any size arrive
 /// whole, once, in order.
 ///
 /// It can be an argument or part of a message: then another process has this end as well. To hand it over, close it
@@ -120,7 +127,11 @@ class MP_EXPORT BasicConnection {
 ///
 /// The other side's death is noticed by whoever waits, at once when it closed its end, within 100 ms when it was
 /// killed: recv throws Closed when all that had arrived whole is read, send when nobody can receive any more. What is
-/// sent before that is noticed is lost, like what the other side had not yet received.
+/// sent before that is noticed is lost, like what the other side had not yet received. Over a network a machine that
+/// vanished without a word is noticed within about a minute.
+///
+/// Over a socket, poll() is true as soon as a message has begun to arrive; recv then waits for its rest, recv_for and
+/// try_recv keep what came for the next call. Messages may hold handles where the socket is a Unix one.
 template <class Send, class Receive = Send>
 class Connection : public detail::BasicConnection {
   public:
@@ -192,9 +203,9 @@ class Connection : public detail::BasicConnection {
     }
 
     /// \cond internal
-    Connection(serial::Handle memory, serial::Handle socket, bool side)
-        : BasicConnection(std::move(memory), std::move(socket), side) {}
+    explicit Connection(serial::Reader& reader) : BasicConnection(reader) {}
     explicit Connection(std::shared_ptr<detail::PipeEnd> end) : BasicConnection(std::move(end)) {}
+    explicit Connection(std::shared_ptr<detail::StreamEnd> stream) : BasicConnection(std::move(stream)) {}
     static auto internal_make_ends(std::size_t capacity) { return make_ends(capacity); }
     /// \endcond
 
@@ -206,6 +217,7 @@ class Connection : public detail::BasicConnection {
     bool send_within(const auto& value, detail::WaitLimit limit) {
         if constexpr (small<std::remove_cvref_t<decltype(value)>>) return send_small(&value, sizeof value, limit);
         serial::Writer writer(begin_message());
+        writer.set_leaves_machine(leaves_machine());
         serial::encode(writer, value);
         return send_message(writer.bytes(), writer.handles(), limit);
     }
@@ -251,16 +263,9 @@ std::pair<Connection<Send, Receive>, Connection<Receive, Send>> Pipe(const PipeO
 template <class Send, class Receive>
 struct serial::codec<Connection<Send, Receive>> {
     static void encode(Writer& writer, const Connection<Send, Receive>& connection) {
-        writer.attach(connection.internal_memory());
-        writer.attach(connection.internal_socket());
-        const bool side = connection.internal_side();
-        writer.write(&side, sizeof side);
+        connection.internal_encode(writer);
     }
-    static Connection<Send, Receive> decode(Reader& reader) {
-        auto memory = reader.take_handle();
-        auto socket = reader.take_handle();
-        return Connection<Send, Receive>(std::move(memory), std::move(socket), serial::decode<bool>(reader));
-    }
+    static Connection<Send, Receive> decode(Reader& reader) { return Connection<Send, Receive>(reader); }
 };
 /// \endcond
 

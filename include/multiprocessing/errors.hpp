@@ -66,6 +66,15 @@ class MP_EXPORT Closed : public Error {
     ~Closed() override;
 };
 
+/// A connection whose two sides do not have the same authentication key, or of which one has none.
+class MP_EXPORT AuthenticationError : public Error {
+  public:
+    using Error::Error;
+    AuthenticationError(const AuthenticationError&) = default;
+    AuthenticationError& operator=(const AuthenticationError&) = default;
+    ~AuthenticationError() override;
+};
+
 /// A pool that cannot go on: its workers cannot be started, or keep dying before they work.
 class MP_EXPORT PoolBroken : public Error {
   public:

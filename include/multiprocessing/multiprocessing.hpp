@@ -12,6 +12,7 @@
 #include <multiprocessing/future.hpp>
 #include <multiprocessing/futures.hpp>
 #include <multiprocessing/init.hpp>
+#include <multiprocessing/listener.hpp>
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>

@@ -12,6 +12,8 @@
 #include "channel/message_memory.hpp"
 #include "channel/pipe_end.hpp"
 #include "channel/raise.hpp"
+#include "channel/stream_end.hpp"
+#include "net/stream.hpp"
 
 namespace mp {
 
@@ -40,15 +42,30 @@ constexpr std::size_t data_offset = PipeBlock::data_offset;
     return *end_;
 }
 
-BasicConnection::BasicConnection(serial::Handle memory, serial::Handle socket, bool side) {
+namespace {
+
+enum class Encoded : std::uint8_t { first_end = 0, second_end = 1, stream = 2 };
+
+}  // namespace
+
+BasicConnection::BasicConnection(serial::Reader& reader) {
+    const auto what = serial::decode<std::uint8_t>(reader);
+    if (what > static_cast<std::uint8_t>(Encoded::stream)) throw SerializationError("what arrived is no Connection");
+    const auto memory = what == static_cast<std::uint8_t>(Encoded::stream) ? serial::Handle() : reader.take_handle();
+    const auto socket = reader.take_handle();
+    auto own = os::UniqueFd::duplicate(socket.fd());
+    if (!own) channel::raise(base::last_error(), "cannot take over a Connection");
+    if (!memory) {
+        if (!net::is_stream(own.get())) throw SerializationError("the descriptor that arrived is no stream socket");
+        stream_ = std::make_shared<StreamEnd>(std::move(own));
+        return;
+    }
     auto block = SharedBlock::attach(memory, BlockKind::pipe, data_offset, "a Connection");
     const std::uint64_t size = block.head().detail;
     if (!std::has_single_bit(size) || size < 4096 || block.size() != data_offset + 2 * size) {
         throw SerializationError("the memory that arrived is not that of a pipe");
     }
-    auto own = os::UniqueFd::duplicate(socket.fd());
-    if (!own) channel::raise(base::last_error(), "cannot take over a Connection");
-    end_ = std::make_shared<PipeEnd>(std::move(block), std::move(own), side);
+    end_ = std::make_shared<PipeEnd>(std::move(block), std::move(own), what == static_cast<std::uint8_t>(Encoded::second_end));
 }
 
 std::pair<std::shared_ptr<PipeEnd>, std::shared_ptr<PipeEnd>> BasicConnection::make_ends(std::size_t capacity) {
@@ -60,17 +77,38 @@ std::pair<std::shared_ptr<PipeEnd>, std::shared_ptr<PipeEnd>> BasicConnection::m
             std::make_shared<PipeEnd>(block, std::move(sockets->second), true)};
 }
 
-serial::Handle BasicConnection::internal_memory() const { return open_end().block.handle(); }
-serial::Handle BasicConnection::internal_socket() const { return serial::Handle::duplicate(open_end().socket.get()); }
-bool BasicConnection::internal_side() const { return open_end().side; }
+StreamEnd& BasicConnection::open_stream() const {
+    if (!stream_ || stream_->closed()) throw Closed("this Connection is closed");
+    return *stream_;
+}
+
+bool BasicConnection::over_network() const noexcept { return !stream_->is_unix(); }
+
+void BasicConnection::internal_encode(serial::Writer& writer) const {
+    if (!end_) {
+        const StreamEnd& stream = open_stream();
+        if (!stream.between_messages()) throw Error("a Connection cannot be handed over in the middle of a message");
+        writer.attach(serial::Handle::duplicate(stream.fd()));
+        serial::encode(writer, static_cast<std::uint8_t>(Encoded::stream));
+        return;
+    }
+    const PipeEnd& end = open_end();
+    writer.attach(end.block.handle());
+    writer.attach(serial::Handle::duplicate(end.socket.get()));
+    serial::encode(writer, static_cast<std::uint8_t>(end.side ? Encoded::second_end : Encoded::first_end));
+}
 
 void BasicConnection::close() {
     if (end_) end_->close();
+    if (stream_) stream_->close();
 }
 
-bool BasicConnection::closed() const noexcept { return !end_ || !end_->socket; }
+bool BasicConnection::closed() const noexcept {
+    return (!end_ || !end_->socket) && (!stream_ || stream_->closed());
+}
 
 std::span<std::byte> BasicConnection::begin_message() {
+    if (!end_) [[unlikely]] return open_stream(), std::span<std::byte>();
     PipeEnd& end = open_end();
     std::byte* const space = end.out.reserve(256);
     if (!space) return {};
@@ -78,6 +116,7 @@ std::span<std::byte> BasicConnection::begin_message() {
 }
 
 bool BasicConnection::send_small(const void* bytes, std::size_t size, WaitLimit limit) {
+    if (!end_) [[unlikely]] return send_message({static_cast<const std::byte*>(bytes), size}, {}, limit);
     PipeEnd& end = open_end();
     std::byte* const space = end.out.reserve(size);
     if (!space || end.other_closing() || (end.unchecked += size + 8) > end.out.ring().size() / 4) [[unlikely]] {
@@ -91,6 +130,7 @@ bool BasicConnection::send_small(const void* bytes, std::size_t size, WaitLimit 
 
 bool BasicConnection::receive_small(void* to, std::size_t size) {
     using namespace transport;
+    if (!end_) [[unlikely]] return false;
     PipeEnd& end = open_end();
     const auto frame = end.in.peek();
     if (frame.flags != (frame_present | frame_first | frame_last | size) || end.epoll) return false;
@@ -102,6 +142,7 @@ bool BasicConnection::receive_small(void* to, std::size_t size) {
 
 bool BasicConnection::send_message(std::span<const std::byte> bytes, std::span<const serial::Handle> handles,
                                    WaitLimit limit) {
+    if (!end_) [[unlikely]] return open_stream().send(bytes, handles, Deadline::after(limit));
     PipeEnd& end = open_end();
     if (handles.empty() && bytes.size() <= end.out.largest_frame()) [[likely]] {
         // Written in place, or short and with room: the way without a wait and with at most one copy.
@@ -123,6 +164,12 @@ bool BasicConnection::send_message(std::span<const std::byte> bytes, std::span<c
 }
 
 bool BasicConnection::receive_message(Incoming& incoming, WaitLimit limit) {
+    if (!end_) [[unlikely]] {
+        StreamEnd& stream = open_stream();
+        if (!stream.receive(Deadline::after(limit))) return false;
+        incoming = {stream.bytes(), stream.handles()};
+        return true;
+    }
     PipeEnd& end = open_end();
     auto frame = end.in.peek();
     if (!frame.first()) [[unlikely]] frame = end.next_first(Deadline::after(limit));
@@ -155,6 +202,7 @@ bool BasicConnection::receive_message(Incoming& incoming, WaitLimit limit) {
 }
 
 void BasicConnection::release_message() noexcept {
+    if (!end_) [[unlikely]] return stream_->release();
     PipeEnd& end = *end_;
     if (end.in_ring) end.in.release();
     end.in_ring = false;
@@ -170,6 +218,7 @@ void BasicConnection::release_message() noexcept {
 }
 
 std::optional<std::size_t> BasicConnection::receive_into(std::span<std::byte> buffer, WaitLimit limit) {
+    if (!end_) [[unlikely]] return open_stream().receive_into(buffer, Deadline::after(limit));
     PipeEnd& end = open_end();
     const Deadline deadline = Deadline::after(limit);
     for (;;) {
@@ -197,6 +246,7 @@ std::optional<std::vector<std::byte>> BasicConnection::receive_bytes(WaitLimit l
 }
 
 bool BasicConnection::wait_readable(WaitLimit limit) {
+    if (!end_) [[unlikely]] return open_stream().wait_readable(Deadline::after(limit));
     PipeEnd& end = open_end();
     try {
         const bool found = static_cast<bool>(end.next_first(Deadline::after(limit)));
@@ -208,6 +258,7 @@ bool BasicConnection::wait_readable(WaitLimit limit) {
 }
 
 int BasicConnection::fileno() {
+    if (!end_) [[unlikely]] return open_stream().fd();
     PipeEnd& end = open_end();
     if (end.epoll) return end.epoll.get();
     os::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));

@@ -53,6 +53,7 @@ Error::~Error() = default;
 SystemError::~SystemError() = default;
 SerializationError::~SerializationError() = default;
 Closed::~Closed() = default;
+AuthenticationError::~AuthenticationError() = default;
 PoolBroken::~PoolBroken() = default;
 UnsafeFork::~UnsafeFork() = default;
 WorkerLost::~WorkerLost() = default;

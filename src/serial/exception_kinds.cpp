@@ -120,6 +120,7 @@ constexpr Kind kinds[] = {
     kind<TaskCancelled>(),
     kind<PoolBroken>(),
     kind<Closed>(),
+    kind<AuthenticationError>(),
     kind<UnsafeFork>(),
     kind<Error>(),
     kind<std::invalid_argument>(),

@@ -77,6 +77,10 @@ class MP_EXPORT Writer {
     }
     void leave() noexcept { --depth_; }
 
+    /// Whether the message goes over a network, where others may read it: secrets stay out of it.
+    bool leaves_machine() const noexcept { return leaves_machine_; }
+    void set_leaves_machine(bool leaves) noexcept { leaves_machine_ = leaves; }
+
     struct Shared {
         std::uint64_t number;  // from 1, in the order of first appearance
         bool first;
@@ -101,6 +105,7 @@ class MP_EXPORT Writer {
     std::byte* cursor_ = nullptr;
     std::byte* end_ = nullptr;
     std::uint32_t depth_ = 0;
+    bool leaves_machine_ = false;
     std::unique_ptr<std::byte, Free> heap_;  // empty while the bytes are in the caller's scratch memory
     std::vector<Handle> handles_;
     std::unique_ptr<Shares, DropShares> shares_;
