@@ -13,9 +13,12 @@
 #include <multiprocessing/futures.hpp>
 #include <multiprocessing/init.hpp>
 #include <multiprocessing/listener.hpp>
+#include <multiprocessing/managed.hpp>
+#include <multiprocessing/managers.hpp>
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
+#include <multiprocessing/proxy.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/range.hpp>
 #include <multiprocessing/register_exception.hpp>
