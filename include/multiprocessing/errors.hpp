@@ -30,7 +30,8 @@ class MP_EXPORT Error : public std::runtime_error {
     ~Error() override;
 };
 
-/// Writes what(), and for an error that knows a stack, the stack indented below it; no newline at the end.
+/// Writes what(), and for an error that knows them, the stack and the last lines of the worker's standard error indented
+/// below it; no newline at the end.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, const Error& error);
 
 /// The system refused: `cannot map 64 MiB for queue "frames": Cannot allocate memory`.
@@ -118,7 +119,11 @@ class MP_EXPORT WorkerLost : public Error {
         TaskInfo task{};
         pid_t pid = 0;
         ExitStatus status{};       ///< how it died, with crash report and memory evidence
-        bool called_exit = false;  ///< the task's own code called exit, _exit or quick_exit
+        bool called_exit = false;  ///< the task's own code called exit, _exit, quick_exit or pthread_exit
+        std::string exit_call{};   ///< which of them, `exit`; empty when that is not known
+        std::vector<std::string> stderr_tail{};  ///< the last lines of its standard error, without newlines
+        bool ending = false;       ///< its core is still being written: usage and core_dumped are not known yet
+        std::optional<std::uint64_t> memory_limit{};  ///< that it passed, in bytes
     };
 
     explicit WorkerLost(Details details);
@@ -144,6 +149,9 @@ class MP_EXPORT WorkerLost : public Error {
     /// The kernel killed it because memory ran out: a fact, not a guess.
     bool killed_for_memory() const noexcept { return status().killed_for_memory(); }
     bool called_exit() const noexcept { return details().called_exit; }
+    /// The last lines that the worker printed to standard error, from whatever task; at most 20. Empty with
+    /// Output::inherit.
+    const std::vector<std::string>& stderr_tail() const noexcept { return details().stderr_tail; }
     std::optional<std::uint64_t> task_index() const noexcept { return details().task.index; }
     const std::string& label() const noexcept { return details().task.label; }
     int attempt() const noexcept { return details().task.attempt; }
@@ -152,6 +160,18 @@ class MP_EXPORT WorkerLost : public Error {
   private:
     struct State;
     std::shared_ptr<State> state_;
+};
+
+/// A task passed its pool's `memory_limit`, and its worker ended for it: a fact, told by the kernel's counters or by the
+/// refusal that the worker met.
+class MP_EXPORT MemoryLimitExceeded : public WorkerLost {
+  public:
+    using WorkerLost::WorkerLost;
+    MemoryLimitExceeded(const MemoryLimitExceeded&) = default;
+    MemoryLimitExceeded& operator=(const MemoryLimitExceeded&) = default;
+    ~MemoryLimitExceeded() override;
+    /// In bytes.
+    std::uint64_t limit() const noexcept { return details().memory_limit.value_or(0); }
 };
 
 /// A task ran longer than its `task_timeout` (it was stopped; the pool goes on), or a call than its `timeout`.

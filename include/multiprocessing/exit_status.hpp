@@ -23,6 +23,7 @@ struct Crash {
     std::optional<std::uint64_t> address;  ///< address of the fault; none for a signal that somebody sent
     bool stack_overflow = false;           ///< the fault was at the end of the thread's stack
     int tid = 0;                           ///< thread that died
+    bool main_thread = true;               ///< the one that the process began with: in a pool's worker, the task's
     std::string thread_name{};              ///< its name
     Stack stack{};                         ///< where it was
 };
@@ -86,7 +87,7 @@ class ExitStatus {
     const Crash* crash() const { return crash_.get(); }
     void set_crash(Crash crash) { crash_ = std::make_shared<const Crash>(std::move(crash)); }
 
-    /// The kernel killed it because memory ran out: a fact, taken from the kernel's counters.
+    /// It ended because memory ran out: a fact, taken from the kernel's counters or a refusal that the process met.
     bool killed_for_memory() const { return memory_evidence_ != nullptr; }
     /// `evidence` says what shows it: `oom_kill in /sys/fs/cgroup/memory.events went from 0 to 1`.
     void set_killed_for_memory(std::string evidence) {

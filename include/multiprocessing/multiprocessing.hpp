@@ -13,9 +13,11 @@
 #include <multiprocessing/futures.hpp>
 #include <multiprocessing/init.hpp>
 #include <multiprocessing/listener.hpp>
+#include <multiprocessing/literals.hpp>
 #include <multiprocessing/managed.hpp>
 #include <multiprocessing/managers.hpp>
 #include <multiprocessing/outcome.hpp>
+#include <multiprocessing/output.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/proxy.hpp>

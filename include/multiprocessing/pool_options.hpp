@@ -17,6 +17,8 @@
 #include <multiprocessing/engine.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/function.hpp>
+#include <multiprocessing/literals.hpp>
+#include <multiprocessing/output.hpp>
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/worker_state.hpp>
 
@@ -144,6 +146,13 @@ struct PoolOptions {
     std::optional<TimeLimit> task_timeout{};
     std::optional<TimeLimit> timeout{};
     Retries retries{};
+    /// Bytes that one worker may use, by itself; left out: no limit. Zero is refused. Where the program has been given a
+    /// control group (version 2) to divide, each worker gets one below it, which counts resident memory and that of
+    /// processes the worker starts, and the kernel kills at the limit. Everywhere else the kernel refuses a worker more
+    /// than this of private writable memory, touched or not (RLIMIT_DATA); shared memory - Array, Value, arguments and
+    /// results of maps - does not count. In both cases the task that passes the limit ends with MemoryLimitExceeded, and
+    /// its worker is replaced; with the refusal a task may catch std::bad_alloc and go on.
+    std::optional<std::uint64_t> memory_limit{};
     /// A worker is replaced after so many tasks; left out: never. Zero and less are refused.
     std::optional<int> max_tasks_per_worker{};
     /// A worker is replaced, between two tasks, when its private memory has grown by more than so many bytes since its
@@ -159,6 +168,10 @@ struct PoolOptions {
     std::uint64_t seed = 0;
     /// What runs the tasks: processes when left out, or mp::threads(), mp::inline_engine().
     EngineChoice engine{};
+    /// Where what workers print goes.
+    Output output = Output::lines;
+    /// For workers that print without end.
+    OutputLimit output_limit{};
 };
 
 /// How one call works: of map and its kin, of submit and apply. What is left out is as the pool has it.

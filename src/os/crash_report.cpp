@@ -28,6 +28,7 @@ constexpr std::size_t alternate_stack_size = 64 * 1024;
 /// All the handler may touch. Written by install_crash_handler before the handlers are in place.
 struct HandlerState {
     CrashReport* report = nullptr;
+    pid_t owner = 0;  // a fork of it crashes on its own account
     int notify_fd = -1;
     struct sigaction previous[std::size(fatal_signals)] = {};
     bool chain = false;
@@ -141,8 +142,9 @@ void write_report(const siginfo_t& info, ucontext_t& context) {
 
 void on_fatal_signal(int number, siginfo_t* info, void* context) {
     const int saved_errno = errno;
-    write_report(*info, *static_cast<ucontext_t*>(context));
-    if (handler_state.notify_fd >= 0) {
+    const bool own = ::getpid() == handler_state.owner;
+    if (own) write_report(*info, *static_cast<ucontext_t*>(context));
+    if (own && handler_state.notify_fd >= 0) {
         const std::uint64_t one = 1;
         [[maybe_unused]] const ssize_t written = ::write(handler_state.notify_fd, &one, sizeof one);
     }
@@ -164,11 +166,13 @@ void on_fatal_signal(int number, siginfo_t* info, void* context) {
 
 base::Expected<void> arm_this_thread() { return armour.put_on(); }
 
-base::Expected<void> install_crash_handler(CrashReport* report, int notify_fd) {
+void notify_of_crashes(int fd) { handler_state.notify_fd = fd; }
+
+base::Expected<void> install_crash_handler(CrashReport* report) {
     if (auto armed = arm_this_thread(); !armed) return armed.error();
     prepare_stack_reports();
     handler_state.report = report;
-    handler_state.notify_fd = notify_fd;
+    handler_state.owner = ::getpid();
     handler_state.chain = __sanitizer_print_stack_trace != nullptr;
     for (std::size_t i = 0; i < std::size(fatal_signals); ++i) {
         struct sigaction action {};
@@ -189,6 +193,7 @@ std::optional<Crash> read_crash_report(const CrashReport& report) {
     crash.signal = report.signal;
     crash.code = report.code;
     crash.tid = report.tid;
+    crash.main_thread = report.main_thread != 0;
     if (report.has_address) crash.address = report.address;
     crash.stack_overflow = report.stack_overflow != 0;
     crash.thread_name.assign(report.thread_name, ::strnlen(report.thread_name, sizeof report.thread_name));

@@ -34,11 +34,15 @@ static_assert(sizeof(CrashReport) == 64 + sizeof(StackReport));
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 
 /// Handles SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS and SIGTRAP in this process from now on: on an alternate
-/// stack writes `report`, adds 1 to the eventfd `notify_fd` (when >= 0), restores the default action and lets the fault
-/// recur, so that exit status and core dump are what they would have been. Arms the calling thread. `report` must stay
-/// mapped for the rest of the process. To call again (after a fork) replaces report and descriptor. A handler that the
+/// stack writes `report`, restores the default action and lets the fault recur, so that exit status and core dump are what they would have been. Arms the calling thread. `report` must stay
+/// mapped for the rest of the process. A fork of this process leaves the report
+/// alone, unless it calls again, which replaces it. A handler that the
 /// program installs later wins. Under a sanitizer its own handler runs after ours, so its report is printed too.
-base::Expected<void> install_crash_handler(CrashReport* report, int notify_fd);
+base::Expected<void> install_crash_handler(CrashReport* report);
+
+/// The eventfd to which a crash adds 1 once its report is complete, before the process dies: with a core to write that
+/// takes seconds. -1: none, as it is at first. Must stay open for the rest of the process.
+void notify_of_crashes(int fd);
 
 /// Gives the calling thread an alternate stack, so that an overflow of its stack can be reported. Every thread that
 /// runs foreign code calls it once; the stack goes when the thread ends.

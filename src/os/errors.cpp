@@ -28,6 +28,18 @@ std::string text_of(std::chrono::nanoseconds duration) {
     return "0 s";
 }
 
+/// `2 GiB`, `1.5 MiB`, `100 bytes`
+std::string text_of_bytes(std::uint64_t bytes) {
+    const struct { int shift; const char* unit; } units[] = {{30, "GiB"}, {20, "MiB"}, {10, "KiB"}};
+    for (const auto& [shift, unit] : units) {
+        if (bytes >> shift == 0) continue;
+        char text[48];
+        std::snprintf(text, sizeof text, "%.4g %s", static_cast<double>(bytes) / static_cast<double>(1ULL << shift), unit);
+        return text;
+    }
+    return std::to_string(bytes) + " bytes";
+}
+
 /// `parse(#7): `, or nothing when nothing is known of the task.
 std::string prefix_of(const TaskInfo& task) {
     const std::string text = task.to_string();
@@ -57,6 +69,7 @@ AuthenticationError::~AuthenticationError() = default;
 PoolBroken::~PoolBroken() = default;
 UnsafeFork::~UnsafeFork() = default;
 WorkerLost::~WorkerLost() = default;
+MemoryLimitExceeded::~MemoryLimitExceeded() = default;
 TaskTimeout::~TaskTimeout() = default;
 TaskCancelled::~TaskCancelled() = default;
 TaskError::~TaskError() = default;
@@ -64,11 +77,16 @@ TaskError::~TaskError() = default;
 std::ostream& operator<<(std::ostream& out, const Error& error) {
     out << error.what();
     Stack stack;
-    if (const auto* lost = dynamic_cast<const WorkerLost*>(&error)) stack = lost->stack();
+    const auto* lost = dynamic_cast<const WorkerLost*>(&error);
+    if (lost) stack = lost->stack();
     if (const auto* timeout = dynamic_cast<const TaskTimeout*>(&error)) stack = timeout->stack();
     if (std::string text = stack.to_string(); !text.empty()) {
         text.pop_back();
         out << '\n' << text;
+    }
+    if (lost && !lost->stderr_tail().empty()) {
+        out << "\n  last lines of its standard error:";
+        for (const std::string& line : lost->stderr_tail()) out << "\n    " << line;
     }
     return out;
 }
@@ -111,8 +129,14 @@ const char* WorkerLost::what() const noexcept {
         const std::lock_guard guard(state_->mutex);
         if (state_->text.empty()) {
             const Details& d = state_->details;
-            std::string text = prefix_of(d.task) + "worker " + std::to_string(d.pid) + ' ' + d.status.to_string();
-            if (d.called_exit) text += " (the task called exit)";
+            std::string text = prefix_of(d.task) + "worker " + std::to_string(d.pid) + ' ';
+            if (d.memory_limit) {
+                text += "passed its memory limit of " + text_of_bytes(*d.memory_limit);
+                if (const auto evidence = d.status.memory_evidence(); !evidence.empty()) text += " (" + evidence + ')';
+            } else {
+                text += d.status.to_string();
+                if (d.called_exit) text += " (the task called " + (d.exit_call.empty() ? "exit" : d.exit_call) + ')';
+            }
             state_->text = std::move(text);
         }
         return state_->text.c_str();

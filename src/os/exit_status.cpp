@@ -30,6 +30,7 @@ std::string ExitStatus::to_string() const {
         std::snprintf(address, sizeof address, " at 0x%llx", static_cast<unsigned long long>(*crash_->address));
         text += address;
     }
+    if (!crash_->main_thread) text += " in thread \"" + crash_->thread_name + '"';
     if (const StackFrame* frame = crash_->stack.top()) text += " in " + frame->to_string();
     return text;
 }

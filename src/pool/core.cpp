@@ -32,6 +32,8 @@ PoolCore::PoolCore(PoolOptions options)
       schedule_(static_cast<std::size_t>(worker_count_of(options_))),
       workers_(static_cast<std::size_t>(worker_count_of(options_))),
       callbacks_(*this, options_.name) {
+    if (options_.memory_limit && *options_.memory_limit == 0)
+        throw std::invalid_argument("memory_limit must be at least 1 byte");
     if (options_.max_tasks_per_worker && *options_.max_tasks_per_worker < 1)
         throw std::invalid_argument("max_tasks_per_worker must be at least 1, not " +
                                     std::to_string(*options_.max_tasks_per_worker));
@@ -39,7 +41,9 @@ PoolCore::PoolCore(PoolOptions options)
 
 PoolCore::~PoolCore() {
     // In a fork of the owner the thread does not exist, and must not be waited for.
-    if (watch_.joinable() && owner_ != os::own_pid()) watch_.detach();
+    if (owner_ == os::own_pid()) return;
+    if (watch_.joinable()) watch_.detach();
+    if (relay_) relay_->abandon();
 }
 
 void PoolCore::require_owner() {
@@ -141,14 +145,17 @@ bool PoolCore::work_until(const std::function<bool(const Lock&)>& done, base::De
             return done(lock);
         },
         deadline, shm::thread_patience(), [] { return true; });
-    Lock lock(mutex_);
-    --waiting_callers_;
-    hand_out(lock);
+    {
+        Lock lock(mutex_);
+        --waiting_callers_;
+        hand_out(lock);
+    }
+    if (in_time) settle_output();
     return in_time;
 }
 
 bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
-    if (task.done()) return true;
+    if (task.done()) return settle_output(), true;
     require_owner();
     return work_until(
         [&](const Lock&) {

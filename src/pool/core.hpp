@@ -22,7 +22,10 @@
 #include "pool/callback_thread.hpp"
 #include "pool/heap.hpp"
 #include "pool/job.hpp"
+#include "os/memory_limit.hpp"
 #include "pool/lane.hpp"
+#include "pool/last_words.hpp"
+#include "pool/output_relay.hpp"
 #include "pool/schedule.hpp"
 #include "pool/task.hpp"
 #include "pool/worker.hpp"
@@ -100,6 +103,9 @@ class PoolCore final : public Engine {
         std::uint64_t lane_number = 0;
         std::shared_ptr<process::Forkserver> snapshot;  // what it was forked from; method fork only
         os::UniqueFd socket;
+        std::uint64_t output = 0;               // of the relay; 0: none
+        std::optional<os::MemoryGroup> memory_group{};
+        pool::LastWords last_words{};           // once it is dead
         transport::FrameWriter tasks;
         transport::FrameReader results;
         std::uint64_t next_number = 1;
@@ -130,6 +136,7 @@ class PoolCore final : public Engine {
     std::vector<serial::Handle> take_handles(Worker& worker, std::size_t count);
     void hand_out(const Lock& lock);
     bool send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify);
+    void name_output(const Lock& lock, const Worker& worker, const pool::Callable& callable, const std::string& label);
     bool flush_queued(const Lock& lock, Worker& worker);
     bool take_back(Worker& worker, const Sent& sent);
     int rebalance(const Lock& lock);
@@ -159,13 +166,16 @@ class PoolCore final : public Engine {
     bool replace_dead();
     void take_snapshot();
     void renew_snapshot(const Lock& lock);
-    void bury(const Lock& lock, std::size_t index, ExitStatus status);
+    void bury(const Lock& lock, std::size_t index, ExitStatus status, bool ending);
     void blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
     void send_stop(const Lock& lock, Worker& worker);
     void abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason);
     void break_pool(const Lock& lock, const std::string& cause);
     void wake_watch();
     void wake_callers();
+    void settle_output() {
+        if (relay_) relay_->settle();
+    }
     bool add_watcher(const Lock& lock, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
     void tell(const Lock& lock, std::vector<pool::Watcher>& watchers);
     void expect_any(const Lock& lock, int change);
@@ -179,6 +189,7 @@ class PoolCore final : public Engine {
     os::UniqueFd segment_file_;
     os::Mapping segment_;
     os::UniqueFd nudge_;
+    std::unique_ptr<pool::OutputRelay> relay_;       // none with Output::inherit; none of its locks is held under mutex_ for long
 
     mutable std::mutex mutex_;                       // guards what follows
     std::shared_ptr<process::Forkserver> snapshot_;  // for method fork: made with the pool, and when it has become too old
@@ -186,6 +197,7 @@ class PoolCore final : public Engine {
     pool::Heap heap_;
     pool::Schedule schedule_;
     std::vector<Worker> workers_;
+    std::vector<std::shared_ptr<process::Child>> dying_;  // buried already, while they write their cores
     std::vector<std::shared_ptr<pool::Job>> jobs_;
     pool::CallableTable callables_;
     std::uint64_t next_lane_ = 1;

@@ -12,6 +12,12 @@ using pool::Callable;
 using pool::TaskFrame;
 using pool::TaskFrameKind;
 
+// In mode tagged: what the lines of the frame to be put next begin with. Before the worker can begin it.
+void PoolCore::name_output(const Lock&, const Worker& worker, const Callable& callable, const std::string& label) {
+    if (options_.output == Output::tagged)
+        relay_->name_frame(worker.output, worker.next_number, label.empty() ? callable.name() : label);
+}
+
 // Takes a frame back that its worker has not begun.
 bool PoolCore::take_back(Worker& worker, const Sent& sent) {
     // What was released has been begun, and other bytes may stand there. Only this process writes there, under the lock.
@@ -105,6 +111,7 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
     if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
     if (frame.handles && !send_handles(worker, task.handles)) return false;
+    name_output(lock, worker, *task.callable, task.label);
     put(lock, worker, frame, payload, {.task = &task});
     task.worker = index;
     task.number = worker.next_number - 1;
@@ -138,6 +145,7 @@ bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
             }
             frame.callable = queued.job->callable->number;
         }
+        if (queued.job) name_output(lock, worker, *queued.job->callable, queued.job->label);
         if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;
         worker.queued.pop_front();
     }

@@ -125,10 +125,11 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
 }
 
 bool PoolCore::wait(Job& job, base::Deadline deadline) {
-    {
+    const auto done = [&] {
         Lock lock(mutex_);
-        if (job.done) return true;
-    }
+        return job.done;
+    };
+    if (done()) return settle_output(), true;
     require_owner();
     return work_until([&](const Lock&) { return job.done; }, deadline);
 }

@@ -75,6 +75,7 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
             return std::current_exception();
         }
     };
+    if (frame.printed && relay_) relay_->expect();
     if (frame.kind == ResultFrameKind::ready) {
         worker.ready = true;
         failed_starts_ = 0;

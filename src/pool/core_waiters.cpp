@@ -71,10 +71,9 @@ void PoolCore::leave(bool unwinding) {
     join();
 }
 
-bool PoolTask::poll() { return done() || pool->wait(*this, base::Deadline::now()); }
+bool PoolTask::poll() { return pool->wait(*this, base::Deadline::now()); }
 
 bool PoolTask::wait(double seconds) {
-    if (done()) return true;
     return pool->wait(
         *this, seconds < 0 ? base::Deadline::never() : base::Deadline::after(std::chrono::duration<double>(seconds)));
 }

@@ -59,6 +59,9 @@ void PoolCore::start() {
     nudge_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!nudge_) throw SystemError(base::last_error(), "cannot make the doorbell of pool \"" + options_.name + '"');
     if (method_ == StartMethod::fork) take_snapshot();
+    // After the snapshot, which must not see another thread.
+    if (options_.output != Output::inherit)
+        relay_ = std::make_unique<pool::OutputRelay>(options_.name, options_.output, options_.output_limit);
     try {
         for (std::size_t i = 0; i < workers_.size(); ++i) {
             Worker worker = launch(i);
@@ -119,11 +122,30 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
         start.initializer_state.assign(state.bytes().begin(), state.bytes().end());
         start.initializer_handles.assign(state.handles().begin(), state.handles().end());
     }
-    serial::Writer arguments;
-    pool::encode_worker_start(arguments, start);
-
     process::LaunchSpec spec;
     spec.name = options_.name + '-' + std::to_string(index + 1);
+    pool::OutputRelay::Ends ends;
+    if (relay_) {
+        auto opened = relay_->open(spec.name);
+        if (!opened) fail(opened.error(), "pipes for its output");
+        ends = std::move(*opened);
+        worker.output = ends.worker;
+        spec.output = ends.output.get();
+        spec.error = ends.error.get();
+        start.relayed = true;
+        start.tagged = options_.output == Output::tagged;
+    }
+    if (options_.memory_limit) {
+        start.memory_limit = *options_.memory_limit;
+        auto group = os::MemoryGroup::make("multiprocessing-" + std::to_string(owner_) + '-' + spec.name + '-' +
+                                               std::to_string(worker.lane_number), start.memory_limit);
+        if (group) {
+            start.memory_group = serial::Handle::duplicate(group->members().get());
+            worker.memory_group = std::move(*group);
+        }
+    }
+    serial::Writer arguments;
+    pool::encode_worker_start(arguments, start);
     spec.method = method_;
     spec.entry = identify(pool::worker_entry());
     spec.arguments = arguments.bytes();
@@ -169,7 +191,9 @@ void PoolCore::watch() {
                 children.emplace_back(i, workers_[i].child);
                 watched.push_back({workers_[i].child->sentinel(), POLLIN, 0});
             }
-            if (children.empty() && (stopping_ || !broken_.empty())) return;
+            std::erase_if(dying_, [](const auto& child) { return child->status().has_value(); });
+            for (const auto& child : dying_) watched.push_back({child->sentinel(), POLLIN, 0});
+            if (children.empty() && dying_.empty() && (stopping_ || !broken_.empty())) return;
         }
         os::retry([&] { return ::poll(watched.data(), watched.size(), retry_start && look_again < 0 ? 100 : look_again); });
         std::uint64_t count;
@@ -178,8 +202,11 @@ void PoolCore::watch() {
             Lock lock(mutex_);
             pump(lock);
             for (std::size_t i = 0; i < children.size(); ++i) {
-                if (!watched[i + 1].revents) continue;
-                if (const auto status = children[i].second->status()) bury(lock, children[i].first, *status);
+                if (!watched[i + 1].revents) {
+                    if (const auto status = children[i].second->crashing()) bury(lock, children[i].first, *status, true);
+                } else if (const auto status = children[i].second->status()) {
+                    bury(lock, children[i].first, *status, false);
+                }
             }
             look_again = rebalance(lock);
         }
@@ -234,7 +261,8 @@ void PoolCore::renew_snapshot(const Lock& lock) {
     wake_watch();
 }
 
-void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status) {
+// `ending`: its last instruction of user code has run, but its process writes a core before it goes.
+void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status, bool ending) {
     take_results(lock, index);
     Worker worker = std::move(workers_[index]);
     workers_[index] = {};
@@ -243,6 +271,15 @@ void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status) {
         if (const auto evidence = now.evidence_since(oom_)) status.set_killed_for_memory(*evidence);
         oom_ = now;
     }
+    worker.last_words = pool::last_words(worker.child->report(), options_.memory_limit, status);
+    worker.last_words.ending = ending;
+    if (worker.output) worker.last_words.stderr_tail = relay_->bury(worker.output);
+    if (const auto evidence = worker.memory_group ? worker.memory_group->evidence() : std::nullopt;
+        evidence && status.signal() == SIGKILL) {
+        status.set_killed_for_memory(*evidence);
+        worker.last_words.memory_limit = options_.memory_limit;
+    }
+    if (ending) dying_.push_back(worker.child);
     const bool planned = worker.lane->header().planned_end.load(std::memory_order_acquire) != 0;
     // First, since breaking the pool ends tasks that this worker's list still names.
     blame(lock, worker, index, status);
@@ -257,7 +294,7 @@ void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
     const std::uint64_t running = header.running.load(std::memory_order_relaxed);
     const pid_t pid = worker.child->pid();
     auto lost = [&](const TaskInfo& task) {
-        return std::make_exception_ptr(WorkerLost({.task = task, .pid = pid, .status = status, .called_exit = status.code().has_value()}));
+        return pool::worker_lost(task, pid, status, worker.last_words);
     };
     // Of one that wrote over its own lane it is not known what it has run, so that nothing of it is run again.
     const bool damaged = worker.broken || worker.tasks.damaged() || worker.results.damaged();
@@ -335,6 +372,7 @@ void PoolCore::abandon_all(const Lock& lock, const std::function<std::exception_
         worker.queued.clear();
         if (worker.child) worker.child->signal(SIGKILL);
     }
+    for (const auto& child : dying_) child->signal(SIGKILL);
     for (const auto& job : std::vector(jobs_)) {
         job->failure = reason({.function = job->callable->name(), .label = job->label});
         end(lock, *job);
@@ -380,6 +418,7 @@ void PoolCore::join() {
     wake_watch();
     std::lock_guard ending(ending_);
     if (watch_.joinable()) watch_.join();
+    if (relay_) relay_->finish();
     callbacks_.finish();
 }
 
@@ -398,6 +437,7 @@ void PoolCore::terminate() {
     wake_watch();
     std::lock_guard ending(ending_);
     if (watch_.joinable()) watch_.join();
+    if (relay_) relay_->finish();
     callbacks_.finish();
 }
 

@@ -115,7 +115,8 @@ enum class ResultFrameKind : std::uint32_t {
 /// Worker -> caller. Payload follows, or lies in the lane's heap when `payload_at` is not 0.
 struct ResultFrame {
     ResultFrameKind kind{};
-    std::uint32_t handles{};
+    std::uint32_t handles : 31 {};
+    std::uint32_t printed : 1 {};      // 1: there is output in the worker's pipes to be shown before this
     std::uint64_t number{};            // of the TaskFrame
     std::uint64_t element{};
     std::uint64_t payload_at{};

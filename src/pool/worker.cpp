@@ -10,12 +10,15 @@
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/process.hpp>
 
+#include "os/crash_report.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 #include "pool/chunk_size.hpp"
 #include "pool/lane.hpp"
 #include "pool/result_heap.hpp"
 #include "pool/task_context.hpp"
+#include "pool/task_output.hpp"
+#include "pool/worker_end.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::pool {
@@ -31,7 +34,8 @@ std::uint64_t nanoseconds_since(Clock::time_point begin) {
 class Worker final : public detail::MapSink {
   public:
     explicit Worker(const WorkerStart& start)
-        : lane_(map(start.lane, start.lane_size)),
+        : output_(start.relayed, start.tagged),
+          lane_(map(start.lane, start.lane_size)),
           segment_(map(start.segment, start.segment_size)),
           socket_(start.socket),
           doorbell_(start.nudge),
@@ -79,6 +83,7 @@ class Worker final : public detail::MapSink {
     }
 
     void element_failed(std::uint64_t index) noexcept override {
+        end_when_lost();
         const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
         publish({.kind = ResultFrameKind::element_failed, .number = number_, .element = index}, record, {}, false);
     }
@@ -135,6 +140,7 @@ class Worker final : public detail::MapSink {
             entry.code(call);
             return true;
         } catch (...) {
+            end_when_lost();
             const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
             publish({.kind = ResultFrameKind::init_failed}, record, {}, true);
             return false;
@@ -151,6 +157,7 @@ class Worker final : public detail::MapSink {
     void handle(const TaskFrame& frame, std::span<const std::byte> inline_payload) {
         number_ = frame.number;
         lane_.header().running.store(number_, std::memory_order_relaxed);
+        if (frame.kind == TaskFrameKind::task || frame.kind == TaskFrameKind::map) output_.begins(number_, none);
         const auto payload = frame.payload_at ? segment_.bytes().subspan(frame.payload_at, frame.payload_size)
                                               : inline_payload.first(frame.payload_size);
         switch (frame.kind) {
@@ -238,6 +245,7 @@ class Worker final : public detail::MapSink {
             const TaskScope scope(seed_, frame.job_at, frame.round_at);
             function.code(call);
         } catch (...) {
+            end_when_lost();
             record = serial::encode_exception(serial::capture_exception(std::current_exception()));
             result.kind = ResultFrameKind::failed;
         }
@@ -354,7 +362,8 @@ class Worker final : public detail::MapSink {
             std::memcpy(lane_.data() + frame.payload_at, payload.data(), payload.size());
             inline_size = 0;
         }
-        frame.handles = static_cast<std::uint32_t>(handles.size());
+        frame.printed = output_.flush();
+        frame.handles = static_cast<std::uint32_t>(handles.size()) & 0x7fffffff;
         send_handles(handles);
         std::byte* place = reserve(sizeof frame + inline_size);
         std::memcpy(place, &frame, sizeof frame);
@@ -406,6 +415,7 @@ class Worker final : public detail::MapSink {
         }
     }
 
+    TaskOutput output_;
     LaneMemory lane_;
     os::Mapping segment_;
     serial::Handle socket_;
@@ -435,6 +445,10 @@ WorkerStart decode_worker_start(serial::Reader& reader) {
     start.segment = reader.take_handle();
     start.socket = reader.take_handle();
     start.nudge = reader.take_handle();
+    if (serial::decode<bool>(reader)) start.memory_group = reader.take_handle();
+    start.memory_limit = serial::decode<std::uint64_t>(reader);
+    start.relayed = serial::decode<bool>(reader);
+    start.tagged = serial::decode<bool>(reader);
     start.lane_size = serial::decode<std::uint64_t>(reader);
     start.segment_size = serial::decode<std::uint64_t>(reader);
     start.lane_number = serial::decode<std::uint64_t>(reader);
@@ -455,7 +469,9 @@ int run_worker(serial::Reader& reader) {
     nothing.sa_handler = [](int) {};
     nothing.sa_flags = SA_RESTART;
     ::sigaction(SIGINT, &nothing, nullptr);
-    const WorkerStart start = decode_worker_start(reader);
+    WorkerStart start = decode_worker_start(reader);
+    if (start.memory_limit) limit_memory(start.memory_limit, std::exchange(start.memory_group, {}));
+    os::notify_of_crashes(start.nudge.fd());
     // On the heap and never destroyed: a task may call exit() in the midst of it. Static: in reach of leak checkers.
     static auto* const worker = new Worker(start);  // NOLINT(cppcoreguidelines-owning-memory)
     return worker->run(start);
@@ -465,6 +481,11 @@ int run_worker(serial::Reader& reader) {
 
 void encode_worker_start(serial::Writer& writer, const WorkerStart& start) {
     for (const auto* handle : {&start.lane, &start.segment, &start.socket, &start.nudge}) writer.attach(*handle);
+    serial::encode(writer, start.memory_group.has_value());
+    if (start.memory_group) writer.attach(*start.memory_group);
+    serial::encode(writer, start.memory_limit);
+    serial::encode(writer, start.relayed);
+    serial::encode(writer, start.tagged);
     serial::encode(writer, start.lane_size);
     serial::encode(writer, start.segment_size);
     serial::encode(writer, start.lane_number);

@@ -11,7 +11,7 @@
 namespace mp::pool {
 
 /// What a new worker is told; written by the caller with encode_worker_start(), read in the worker. The handles of lane,
-/// segment, socket and nudge precede those of the initializer.
+/// segment, socket, nudge and memory group precede those of the initializer.
 struct WorkerStart {
     serial::Handle lane, segment, socket, nudge;
     std::uint64_t lane_size = 0;
@@ -19,6 +19,10 @@ struct WorkerStart {
     std::uint64_t lane_number = 0;
     std::uint64_t max_tasks = 0;                      // 0: no limit
     std::uint64_t seed = 0;                           // of task_rng()
+    std::uint64_t memory_limit = 0;                   // bytes; 0: none
+    bool relayed = false;                             // standard output and error go to the pool's OutputRelay
+    bool tagged = false;                              // which wants to know whose lines they are
+    std::optional<serial::Handle> memory_group{};     // cgroup.procs of the group that limits it
     std::optional<detail::EntryId> initializer{};     // a PoolEntry of a task without arguments
     std::vector<std::byte> initializer_state{};
     std::vector<serial::Handle> initializer_handles{};

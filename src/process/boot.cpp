@@ -26,6 +26,7 @@ namespace {
 // Set once, before any code of the user runs in this process.
 const Self* self_in_this_process = nullptr;
 bool entry_returned = false;
+pid_t pid_of_this_process = 0;
 
 // Makes `wanted` the descriptor `number`, or /dev/null where there is none.
 void place_stream(os::UniqueFd wanted, int number, int flags_of_null) {
@@ -49,9 +50,17 @@ void replace_environment(std::vector<std::string> entries) {
     environ = pointers.data();
 }
 
+// The first that was called: quick_exit and exit handlers may call others.
+void note_exit_call(ExitCall call) {
+    if (::getpid() != pid_of_this_process) return;  // a fork that it made
+    std::uint32_t none = 0;
+    self_in_this_process->report->called_exit.compare_exchange_strong(none, static_cast<std::uint32_t>(call),
+                                                                      std::memory_order_relaxed);
+}
+
 // Runs when the process exits, after every handler that it registered itself.
 void at_the_end(int code, void* is_snapshot) {
-    if (!entry_returned) self_in_this_process->report->called_exit.store(1, std::memory_order_relaxed);
+    if (!entry_returned) note_exit_call(ExitCall::exit);
     if (!is_snapshot) return;
     // What was registered before belongs to the caller that this process is a copy of: streams are flushed, since this
     // process wrote to them, but neither handlers nor destructors of the caller may run here.
@@ -154,7 +163,9 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     auto* page = reinterpret_cast<ReportPage*>(report->data());
     self_in_this_process =
         &(new Kept{{boot.name, boot.parent_name, boot.parent_pid, boot.daemon, boot.method, page}, std::move(*report)})->self;
+    pid_of_this_process = ::getpid();
     ::on_exit(&at_the_end, is_snapshot ? page : nullptr);
+    std::at_quick_exit([] { note_exit_call(ExitCall::quick_exit); });
     prepare_failure_reports(*self_in_this_process);
 
     const int code = run_entry(boot, fds.handles);

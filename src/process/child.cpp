@@ -74,6 +74,17 @@ bool Child::collect() {
     return true;
 }
 
+std::optional<ExitStatus> Child::crashing() const {
+    const os::CrashReport& crash = report().crash;
+    if (crash.state.load(std::memory_order_acquire) != os::CrashReport::complete || !crash.main_thread || !crash.core_expected)
+        return std::nullopt;
+    auto read = os::read_crash_report(crash);
+    if (!read) return std::nullopt;
+    ExitStatus status(ExitStatus::Signalled{read->signal, false});
+    status.set_crash(*std::move(read));
+    return status;
+}
+
 void Child::signal(int signal) {
     {
         std::lock_guard lock(mutex_);

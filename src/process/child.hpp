@@ -37,6 +37,9 @@ class Child {
     bool wait(base::Deadline deadline);
     /// How it ended, once it has; does not wait.
     std::optional<ExitStatus> status();
+    /// How it is about to end, while it writes a core: known as soon as the crash report is complete, provided that the
+    /// thread which crashed is the one the process began with, so that nothing more comes from that.
+    std::optional<ExitStatus> crashing() const;
     /// Does nothing when it has ended.
     void signal(int signal);
 

@@ -10,6 +10,7 @@
 #include <multiprocessing/outcome.hpp>
 
 #include "os/crash_report.hpp"
+#include "os/thread_start.hpp"
 #include "os/throw_stack.hpp"
 #include "serial/exception_record.hpp"
 
@@ -17,8 +18,9 @@ namespace mp::process {
 
 void prepare_failure_reports(const Self& self) {
     // Without a handler a crash is told by its signal alone, which is no reason not to run.
-    static_cast<void>(os::install_crash_handler(&self.report->crash, -1));
+    static_cast<void>(os::install_crash_handler(&self.report->crash));
     static_cast<void>(os::install_stack_sampler(&self.report->sample));
+    os::arm_all_threads();
     os::enable_throw_stacks();
 }
 

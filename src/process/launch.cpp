@@ -44,8 +44,8 @@ class Launch {
             fds.push_back(fd);
             request.flags |= flag;
         };
-        pass_stream(STDOUT_FILENO, wire::Spawn::has_output);
-        pass_stream(STDERR_FILENO, wire::Spawn::has_error);
+        pass_stream(spec_.output.value_or(STDOUT_FILENO), wire::Spawn::has_output);
+        pass_stream(spec_.error.value_or(STDERR_FILENO), wire::Spawn::has_error);
         if (spec_.method == StartMethod::spawn) request.flags |= wire::Spawn::execute;
         if (spec_.method == StartMethod::fork && !spec_.snapshot) request.flags |= wire::Spawn::only;
 

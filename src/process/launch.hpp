@@ -1,6 +1,7 @@
 // Starts a process by any method.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -20,6 +21,8 @@ struct LaunchSpec {
     bool daemon = false;
     /// For method fork: the snapshot to fork from; made from the caller when there is none.
     std::shared_ptr<Forkserver> snapshot{};
+    /// What its standard output and error are; the caller's where there is none. -1: nothing.
+    std::optional<int> output{}, error{};
 };
 
 /// Throws SystemError with the operation that failed, UnsafeFork, or Error; then nothing is left behind.

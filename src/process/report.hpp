@@ -9,16 +9,20 @@
 
 namespace mp::process {
 
+/// How an entry that did not return ended its process. `unknown`: by _exit, or not at all.
+enum class ExitCall : std::uint32_t { unknown, exit, quick_exit, pthread_exit };
+
 /// Lives zeroed in a memory file that owner and process map.
 struct ReportPage {
     static constexpr std::uint32_t max_error = 48 * 1024;
+    static constexpr std::uint32_t not_refused = 0, refused = 1, left_for_it = 2;
 
     os::CrashReport crash;                     // written by the dying process
     os::StackSample sample;                    // written by the process when its owner asks
     std::atomic<std::uint32_t> stop;           // set by the owner, read by the process's stop token; a futex word
     std::atomic<std::uint32_t> error_size;     // released by the process after `error`; acquired by the owner
-    std::atomic<std::uint32_t> called_exit;    // set by the process when its entry did not return but called exit()
-    std::uint32_t reserved;
+    std::atomic<std::uint32_t> called_exit;    // an ExitCall: set by the process when its entry did not return
+    std::atomic<std::uint32_t> memory_refused; // refused: the process met its own limit of memory; left_for_it: and ended
     std::byte error[max_error];                // an encoded ExceptionRecord that ended the entry
 };
 static_assert(sizeof(ReportPage) == sizeof(os::CrashReport) + sizeof(os::StackSample) + 16 + ReportPage::max_error);

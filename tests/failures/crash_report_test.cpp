@@ -109,7 +109,8 @@ class CrashReports : public testing::Test {
             const rlimit no_core{0, 0};
             ::setrlimit(RLIMIT_CORE, &no_core);
             ::close(STDERR_FILENO);  // abort() and terminate() would write to it
-            if (install && !mp::os::install_crash_handler(report_, event_)) ::_exit(99);
+            if (install && !mp::os::install_crash_handler(report_)) ::_exit(99);
+            mp::os::notify_of_crashes(event_);
             child();
             ::_exit(0);
         }

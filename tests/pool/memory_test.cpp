@@ -1,0 +1,117 @@
+// Limits of memory for workers. Nothing here takes more than a few hundred MiB, and that is refused.
+#include <signal.h>
+
+#include <new>
+#include <vector>
+
+#include "pool_fixture.hpp"
+
+namespace {
+
+using namespace mp::test;
+using mp::MemoryLimitExceeded;
+using mp::Pool;
+using ::testing::HasSubstr;
+
+using PoolMemory = PoolByEveryMethod;
+MP_EVERY_METHOD(PoolMemory);
+using PoolMemoryOnce = PoolTest;
+
+static_assert([] {
+    using namespace mp::literals;
+    return 2_GiB == 2048_MiB && 1_MiB == 1024_KiB && 1_KiB == 1024;
+}());
+
+// Touches what it takes.
+int take(int mebibytes) {
+    std::vector<std::vector<char>> all;
+    for (int i = 0; i < mebibytes; ++i) all.emplace_back(1 << 20, 'x');
+    return static_cast<int>(all.size());
+}
+
+mp::PoolOptions limited(mp::PoolOptions options) {
+    using namespace mp;
+    options.memory_limit = 256_MiB;
+    return options;
+}
+
+TEST_P(PoolMemory, BeyondTheLimitCostsTheTaskAndSaysSo) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    Pool pool(limited(options(1)));
+    const pid_t before = pool.pids().front();
+    EXPECT_EQ(pool.submit(take, 64).get(), 64);
+    try {
+        pool.submit(take, 600).get();
+        ADD_FAILURE();
+    } catch (const MemoryLimitExceeded& error) {
+        EXPECT_EQ(error.limit(), 256U << 20);
+        EXPECT_EQ(error.pid(), before);
+        EXPECT_TRUE(error.killed_for_memory());
+        EXPECT_FALSE(error.called_exit());
+        EXPECT_THAT(error.what(), HasSubstr("passed its memory limit of 256 MiB"));
+    }
+    EXPECT_EQ(pool.submit(take, 64).get(), 64);
+}
+
+TEST_P(PoolMemory, BeyondTheLimitInAMapCostsOneElement) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    Pool pool(limited(options()));
+    const auto outcomes = pool.map_outcomes([](int n) { return take(n == 33 ? 600 : 1); }, mp::range(100));
+    for (std::size_t i = 0; i < 100; ++i) ASSERT_EQ(outcomes[i].has_value(), i != 33) << i;
+    EXPECT_TRUE(outcomes[33].error().as<MemoryLimitExceeded>());
+    EXPECT_TRUE(outcomes[33].error().worker_lost());
+}
+
+TEST_P(PoolMemory, RefusedCanBeCaughtByTheTask) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    Pool pool(limited(options(1)));
+    const auto caught = [] {
+        try {
+            return take(600);
+        } catch (const std::bad_alloc&) {
+            return -1;
+        }
+    };
+    EXPECT_EQ(pool.submit(caught).get(), -1);
+    EXPECT_EQ(pool.submit(take, 64).get(), 64);
+}
+
+TEST_F(PoolMemoryOnce, APlainKillIsNoMatterOfTheLimit) {
+    Pool pool(limited({.workers = 1}));
+    const auto outcomes = pool.map_outcomes([](int) { ::raise(SIGKILL); }, mp::range(1));
+    ASSERT_TRUE(outcomes[0].error().worker_lost());
+    EXPECT_FALSE(outcomes[0].error().as<MemoryLimitExceeded>());
+    EXPECT_FALSE(outcomes[0].error().worker_lost()->killed_for_memory());
+}
+
+TEST_F(PoolMemoryOnce, ABadAllocWithoutALimitIsTheTasksOwnError) {
+    Pool pool(1);
+    EXPECT_THROW(pool.submit([]() -> int { throw std::bad_alloc(); }).get(), std::bad_alloc);
+}
+
+TEST_F(PoolMemoryOnce, ABadAllocOfTheTasksOwnMakingIsItsOwnErrorUnderALimitToo) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    Pool pool(limited({.workers = 1}));
+    EXPECT_THROW(pool.submit([]() -> int { throw std::bad_alloc(); }).get(), std::bad_alloc);
+}
+
+TEST_F(PoolMemoryOnce, ALimitOfZeroIsRefused) {
+    EXPECT_THROW(Pool({.workers = 1, .memory_limit = 0}), std::invalid_argument);
+}
+
+// Sparse shared memory is not a worker's own.
+TEST_F(PoolMemoryOnce, SharedMemoryDoesNotCount) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    Pool pool(limited({.workers = 1}));
+    mp::Array<char> large(400 << 20);
+    EXPECT_EQ(pool.submit(
+                      [](mp::Array<char> array) {
+                          array.span()[300 << 20] = 5;
+                          return static_cast<int>(array.size() >> 20);
+                      },
+                      large)
+                  .get(),
+              400);
+}
+
+}  // namespace
