@@ -1,0 +1,69 @@
+// Allocations for each task once a pool has settled.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+#include <multiprocessing/multiprocessing.hpp>
+
+#include "counts/counters.hpp"
+#include "pool/pool_fixture.hpp"
+
+namespace mp::test {
+namespace {
+
+std::uint64_t allocations_of_worker(int) { return allocations(); }
+int identity(int value) { return value; }
+
+class Allocations : public PoolTest {
+  protected:
+    void SetUp() override {
+        MP_SKIP_UNDER_SANITIZERS("a sanitizer has its own malloc");
+        PoolTest::SetUp();
+    }
+};
+
+TEST_F(Allocations, AreCounted) {
+    const auto before = allocations();
+    std::vector<int> list(100);
+    EXPECT_EQ(allocations(), before + 1) << list.size();
+}
+
+// In the caller's thread; the pool's own thread does not hand out tasks while somebody waits.
+double by_caller(mp::Pool& pool, int tasks) {
+    std::vector<mp::Future<int>> futures;
+    futures.reserve(static_cast<std::size_t>(tasks));
+    const auto before = allocations();
+    for (int i = 0; i < tasks; ++i) futures.push_back(pool.submit(identity, i));
+    for (auto& future : futures) future.get();
+    return static_cast<double>(allocations() - before) / tasks;
+}
+
+// The task's record, which the future shares; and its part of a block of the queue of what a worker has.
+TEST_F(Allocations, ATaskCostsTheCallerOne) {
+    mp::Pool pool(2);
+    by_caller(pool, 1000);
+    EXPECT_LE(by_caller(pool, 10'000), 1.25);
+}
+
+TEST_F(Allocations, ATaskCostsTheWorkerNone) {
+    mp::Pool pool(1);
+    by_caller(pool, 1000);
+    const std::uint64_t before = pool.apply(allocations_of_worker, 0);
+    by_caller(pool, 10'000);
+    const std::uint64_t after = pool.apply(allocations_of_worker, 0);
+    EXPECT_LE(after - before, 10U) << "for 10000 tasks";
+}
+
+TEST_F(Allocations, AnElementOfAMapCostsNobodyAny) {
+    mp::Pool pool(1);
+    pool.map(identity, mp::range(0, 1000));
+    const std::uint64_t worker = pool.apply(allocations_of_worker, 0), caller = allocations();
+    pool.map(identity, mp::range(0, 100'000));
+    const std::uint64_t by_caller = allocations() - caller;
+    EXPECT_LE(by_caller, 100U) << "for 100000 elements";
+    EXPECT_LE(pool.apply(allocations_of_worker, 0) - worker, 20U) << "for 100000 elements";
+}
+
+}  // namespace
+}  // namespace mp::test

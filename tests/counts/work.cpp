@@ -1,0 +1,34 @@
+// So many tasks, for tools that count what a whole program does.
+//     counted_work map|submit TASKS
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include <multiprocessing/multiprocessing.hpp>
+
+namespace {
+
+int identity(int value) { return value; }
+
+// By itself, so that a tool can be told to look at nothing else.
+[[gnu::noinline]] void submit_all(mp::Pool& pool, int tasks, std::vector<mp::Future<int>>& futures) {
+    for (int i = 0; i < tasks; ++i) futures.push_back(pool.submit(identity, i));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 3) return 2;
+    const int tasks = std::atoi(argv[2]);
+    // A snapshot of this process, which tools follow where they do not follow an exec.
+    mp::Pool pool({.workers = 1, .start_method = mp::StartMethod::fork});
+    if (argv[1] == std::string_view("map")) {
+        return pool.map(identity, mp::range(0, tasks)).back() == tasks - 1 ? 0 : 1;
+    }
+    std::vector<mp::Future<int>> futures;
+    futures.reserve(static_cast<std::size_t>(tasks));
+    submit_all(pool, tasks, futures);
+    for (int i = 0; i < tasks; ++i)
+        if (futures[static_cast<std::size_t>(i)].get() != i) return 1;
+    return 0;
+}
