@@ -12,7 +12,49 @@ constexpr std::size_t least_window = 2;
 constexpr std::size_t largest_window = 2048;
 }  // namespace
 
-Schedule::Schedule(std::size_t workers) : workers_(workers) {}
+Schedule::Schedule(std::size_t workers) : workers_(workers), by_load_(largest_window + 1, nobody) {}
+
+void Schedule::link(Worker worker) {
+    State& state = workers_[worker];
+    const std::size_t load = state.tasks.size();
+    state.before = nobody;
+    state.after = by_load_[load];
+    if (state.after != nobody) workers_[state.after].before = worker;
+    by_load_[load] = worker;
+    least_load_ = std::min(least_load_, load);
+}
+
+void Schedule::unlink(Worker worker) {
+    State& state = workers_[worker];
+    if (state.after != nobody) workers_[state.after].before = state.before;
+    if (state.before != nobody) workers_[state.before].after = state.after;
+    else by_load_[state.tasks.size()] = state.after;
+}
+
+// Whatever changes a worker's tasks: keeps it where workers with so many are found.
+template <class Change>
+void Schedule::change(Worker worker, Change change) {
+    State& state = workers_[worker];
+    if (state.open) unlink(worker);
+    if (state.tasks.size() > 1) --crowded_;
+    assigned_ -= state.tasks.size();
+    change(state.tasks);
+    assigned_ += state.tasks.size();
+    if (state.tasks.size() > 1) ++crowded_;
+    if (state.open) link(worker);
+}
+
+void Schedule::open(Worker worker) {
+    if (workers_[worker].open) return;
+    workers_[worker].open = true;
+    link(worker);
+}
+
+void Schedule::close(Worker worker) {
+    if (!workers_[worker].open) return;
+    unlink(worker);
+    workers_[worker].open = false;
+}
 
 std::size_t Schedule::window() const {
     if (mean_ns_ == 0) return least_window;
@@ -35,71 +77,54 @@ std::vector<Schedule::Task> Schedule::cancel_waiting() {
 std::optional<Schedule::Assignment> Schedule::next() {
     if (waiting_.empty()) return std::nullopt;
     const std::size_t limit = window();
-    Worker best = workers_.size();
-    for (Worker worker = 0; worker < workers_.size(); ++worker) {
-        const State& state = workers_[worker];
-        if (!state.open || state.tasks.size() >= limit) continue;
-        if (best == workers_.size() || state.tasks.size() < workers_[best].tasks.size() ||
-            (state.tasks.size() == workers_[best].tasks.size() && state.last_used > workers_[best].last_used))
-            best = worker;
-    }
-    if (best == workers_.size()) return std::nullopt;
+    while (least_load_ < limit && by_load_[least_load_] == nobody) ++least_load_;
+    if (least_load_ >= limit) return std::nullopt;
+    const Worker best = by_load_[least_load_];
     const Task task = waiting_.front();
     waiting_.pop_front();
-    State& state = workers_[best];
-    state.tasks.push_back(task);
-    state.last_used = ++uses_;
-    ++assigned_;
+    change(best, [&](TaskRing& tasks) { tasks.push_back(task); });
     // Every quarter of a window, so that the caller refills before the worker runs dry.
     const bool notify = !waiting_.empty() && ++sent_ % std::max<std::size_t>(1, limit / 4) == 0;
     return Assignment{task, best, notify};
 }
 
 void Schedule::undo(const Assignment& assignment) {
-    State& state = workers_[assignment.worker];
-    state.tasks.pop_back();
-    --assigned_;
+    change(assignment.worker, [](TaskRing& tasks) { tasks.pop_back(); });
     waiting_.push_front(assignment.task);
 }
 
 std::optional<Schedule::Task> Schedule::done(Worker worker, std::uint64_t nanoseconds) {
-    State& state = workers_[worker];
-    if (state.tasks.empty()) return std::nullopt;
-    const Task task = state.tasks.front();
-    state.tasks.pop_front();
-    --assigned_;
+    if (workers_[worker].tasks.empty()) return std::nullopt;
+    const Task task = workers_[worker].tasks.front();
+    change(worker, [](TaskRing& tasks) { tasks.pop_front(); });
     const std::uint64_t measured = std::max<std::uint64_t>(1, nanoseconds);
     mean_ns_ = mean_ns_ == 0 ? measured : (7 * mean_ns_ + measured + 7) / 8;
     return task;
 }
 
 bool Schedule::withdraw(Worker worker, Task task) {
-    State& state = workers_[worker];
-    if (state.tasks.empty() || state.tasks.back() != task) return false;
-    state.tasks.pop_back();
-    --assigned_;
+    const TaskRing& tasks = workers_[worker].tasks;
+    if (tasks.empty() || tasks.back() != task) return false;
+    change(worker, [](TaskRing& changed) { changed.pop_back(); });
     waiting_.push_front(task);
     return true;
 }
 
 bool Schedule::imbalanced() const {
-    if (!waiting_.empty() || assigned_ < 2) return false;
-    const bool idle = std::ranges::any_of(workers_, [](const State& state) { return state.open && state.tasks.empty(); });
-    return idle && std::ranges::any_of(workers_, [](const State& state) { return state.tasks.size() > 1; });
+    return waiting_.empty() && crowded_ > 0 && by_load_[0] != nobody;
 }
 
 Schedule::Loss Schedule::died(Worker worker, bool running) {
-    State& state = workers_[worker];
-    state.open = false;
+    close(worker);
     Loss loss;
-    assigned_ -= state.tasks.size();
-    if (running && !state.tasks.empty()) {
-        loss.blamed = state.tasks.front();
-        state.tasks.pop_front();
-    }
-    loss.waiting_again = state.tasks.size();
-    waiting_.insert(waiting_.begin(), state.tasks.begin(), state.tasks.end());
-    state.tasks.clear();
+    change(worker, [&](TaskRing& tasks) {
+        if (running && !tasks.empty()) {
+            loss.blamed = tasks.front();
+            tasks.pop_front();
+        }
+        loss.waiting_again = tasks.size();
+        for (; !tasks.empty(); tasks.pop_back()) waiting_.push_front(tasks.back());
+    });
     return loss;
 }
 

@@ -7,11 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "pool/task_ring.hpp"
+
 namespace mp::pool {
 
 class Schedule {
   public:
-    using Task = std::uint64_t;
+    using Task = TaskRing::Task;
     using Worker = std::size_t;
 
     struct Assignment {
@@ -37,11 +39,12 @@ class Schedule {
     std::vector<Task> cancel_waiting();
 
     /// A worker may be given tasks; or not until said again.
-    void open(Worker worker) { workers_[worker].open = true; }
-    void close(Worker worker) { workers_[worker].open = false; }
+    void open(Worker worker);
+    void close(Worker worker);
 
     /// The next task and who gets it; nothing when none waits or nobody has room. Idle workers first, and among those the
-    /// one that worked last: its memory is warm, and the others may sleep on.
+    /// one that worked last: its memory is warm, and the others may sleep on. Takes as long for a million workers as for
+    /// one.
     std::optional<Assignment> next();
     /// An assignment could not be handed over: it waits again, at the front.
     void undo(const Assignment& assignment);
@@ -66,16 +69,27 @@ class Schedule {
     std::size_t window() const;
 
   private:
+    static constexpr std::size_t nobody = ~std::size_t(0);
     struct State {
         bool open = false;
-        std::uint64_t last_used = 0;
-        std::deque<Task> tasks;  // in the order in which it runs them
+        TaskRing tasks;  // in the order in which it runs them
+        // Its neighbours among the open workers that have as many tasks.
+        Worker before = nobody, after = nobody;
     };
 
+    void link(Worker worker);
+    void unlink(Worker worker);
+    template <class Change>
+    void change(Worker worker, Change change);
+
     std::vector<State> workers_;
+    // Open workers by the number of their tasks, the one that was given or finished something last in front: so that who
+    // is next is found without looking at all.
+    std::vector<Worker> by_load_;
+    std::size_t least_load_ = 0;  // nobody that is open has fewer
+    std::size_t crowded_ = 0;     // workers, open or not, with more than one task
     std::deque<Task> waiting_;
     std::size_t assigned_ = 0;
-    std::uint64_t uses_ = 0;
     std::uint64_t mean_ns_ = 0;  // of recent tasks; 0: nothing known
     std::uint64_t sent_ = 0;
 };
