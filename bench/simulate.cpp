@@ -85,6 +85,8 @@ class Simulation {
         open_.assign(agents, {});
     }
 
+    std::uint64_t tasks() const { return left_; }
+
     Outcome run() {
         // Everything is submitted at once; a parent looks at the results that have come before it hands out more.
         for (std::uint64_t i = 0; i < left_; i += batch_) parents_[0].schedule.submit(i);
@@ -218,17 +220,23 @@ int main(int argc, char** argv) {
     for (const double mean : {1e5, 1e6, 1e7, 1e8}) {
         bench::Line one{length_name(mean) + ", one parent", {}}, tree{length_name(mean) + ", tree", {}};
         for (std::size_t workers = 1000; workers <= most; workers *= 10) {
-            // As many for each agent as it can feed, and no more than a node has.
-            const double fed = std::clamp(0.8 * mean / costs.parent_ns, 1.0, 250.0);
+            // As many for each agent as it can feed, and no more than a node or a rack has.
+            const double fed = std::clamp(0.8 * mean / costs.parent_ns, 1.0, workers > 100'000 ? 1000.0 : 250.0);
             const std::size_t agents =
                 std::max<std::size_t>(2, static_cast<std::size_t>(static_cast<double>(workers) / fed));
             const Outcome alone = Simulation(workers, 0, mean, tasks_each, costs).run();
-            const Outcome together = Simulation(workers - workers % agents, agents, mean, tasks_each, costs).run();
-            std::printf("%-9s %9zu   %8.4f %8.4f            %8.4f %8.4f  (%zu agents)\n", length_name(mean).c_str(),
-                        workers, alone.efficiency, alone.root_busy, together.efficiency, together.root_busy, agents);
-            std::fflush(stdout);
+            std::printf("%-9s %9zu   %8.4f %8.4f            ", length_name(mean).c_str(), workers, alone.efficiency,
+                        alone.root_busy);
             one.points.emplace_back(static_cast<double>(workers), alone.efficiency);
+            Simulation with_agents(workers - workers % agents, agents, mean, tasks_each, costs);
+            if (with_agents.tasks() > 60'000'000) {
+                std::printf("too many tasks to simulate: a third level is needed\n");
+                continue;
+            }
+            const Outcome together = with_agents.run();
+            std::printf("%8.4f %8.4f  (%zu agents)\n", together.efficiency, together.root_busy, agents);
             tree.points.emplace_back(static_cast<double>(workers), together.efficiency);
+            std::fflush(stdout);
         }
         lines.push_back(std::move(one));
         if (mean < 1e7) lines.push_back(std::move(tree));

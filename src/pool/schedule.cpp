@@ -110,9 +110,13 @@ bool Schedule::withdraw(Worker worker, Task task) {
     return true;
 }
 
-bool Schedule::imbalanced() const {
-    return waiting_.empty() && crowded_ > 0 && by_load_[0] != nobody;
+bool Schedule::forget(Worker worker, Task task) {
+    bool found = false;
+    change(worker, [&](TaskRing& tasks) { found = tasks.erase(task); });
+    return found;
 }
+
+bool Schedule::imbalanced() const { return waiting_.empty() && crowded_ > 0 && by_load_[0] != nobody; }
 
 Schedule::Loss Schedule::died(Worker worker, bool running) {
     close(worker);

@@ -55,6 +55,8 @@ class Schedule {
     /// The worker's newest task was taken back before it began: it waits again, before all others. False when it is not
     /// its newest.
     bool withdraw(Worker worker, Task task);
+    /// The worker is not to run this one, wherever it stands in its list, which then is forgotten.
+    bool forget(Worker worker, Task task);
     /// Nothing waits, and somebody has nothing to do while somebody else has more than one task.
     bool imbalanced() const;
 
@@ -62,6 +64,7 @@ class Schedule {
     /// was running, if it had begun its oldest one.
     Loss died(Worker worker, bool running);
 
+    std::size_t workers() const { return workers_.size(); }
     std::size_t waiting() const { return waiting_.size(); }
     std::size_t assigned() const { return assigned_; }
     std::size_t assigned(Worker worker) const { return workers_[worker].tasks.size(); }

@@ -28,6 +28,15 @@ class TaskRing {
         --size_;
     }
     void pop_back() { --size_; }
+    /// False when it is not there.
+    bool erase(Task task) {
+        std::size_t index = 0;
+        while (index < size_ && (*this)[index] != task) ++index;
+        if (index == size_) return false;
+        for (; index + 1 < size_; ++index) (*this)[index] = (*this)[index + 1];
+        --size_;
+        return true;
+    }
 
   private:
     void grow() {

@@ -146,6 +146,31 @@ TEST(Schedule, TheNewestTaskOfAWorkerCanBeTakenBackForAnother) {
     EXPECT_EQ(assignment->worker, 1U);
 }
 
+TEST(Schedule, AForgottenTaskLeavesTheOthersInOrder) {
+    Schedule schedule = opened(1);
+    for (Schedule::Task task = 1; task <= 9; ++task) schedule.submit(task);
+    while (schedule.next()) continue;
+    schedule.done(0, 100);  // short ones: more fit now
+    while (schedule.next()) continue;
+    const auto held = schedule.assigned(0);
+    ASSERT_GE(held, 4U);
+    EXPECT_TRUE(schedule.forget(0, 3));
+    EXPECT_FALSE(schedule.forget(0, 3));
+    EXPECT_EQ(schedule.assigned(), held - 1);
+    EXPECT_EQ(schedule.done(0, 100), 2U);
+    EXPECT_EQ(schedule.done(0, 100), 4U);
+}
+
+// Many more workers than tasks, so that a look at each would show: here it only must not go wrong.
+TEST(Schedule, GivesEachOfAThousandWorkersOneTaskBeforeAnyASecond) {
+    Schedule schedule = opened(1000);
+    for (Schedule::Task task = 0; task < 1500; ++task) schedule.submit(task);
+    std::set<Schedule::Worker> used;
+    for (int i = 0; i < 1000; ++i) used.insert(schedule.next()->worker);
+    EXPECT_EQ(used.size(), 1000U);
+    EXPECT_EQ(schedule.assigned(schedule.next()->worker), 2U);
+}
+
 TEST(Schedule, DoneOfAnIdleWorkerIsNothing) {
     Schedule schedule = opened(1);
     EXPECT_FALSE(schedule.done(0, 5));
