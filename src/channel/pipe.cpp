@@ -154,7 +154,8 @@ bool BasicConnection::send_message(std::span<const std::byte> bytes, std::span<c
                 end.unchecked = 0;
                 if (end.other_gone()) PipeEnd::throw_gone();
             }
-            if (!in_place && !bytes.empty()) std::memcpy(space, bytes.data(), bytes.size());
+            // Overlapping only when others write into the ring.
+            if (!in_place && !bytes.empty()) std::memmove(space, bytes.data(), bytes.size());
             end.out.commit(bytes.size(), transport::frame_first | transport::frame_last);
             end.published();
             return true;

@@ -43,6 +43,8 @@ bool PipeEnd::wait_for_room(std::size_t payload, Deadline deadline) {
             room_patience, [&] { return !(gone = other_gone()); });
         if (gone) throw_gone();
         if (!ready) return out.reserve(payload) != nullptr;
+        // Room that only grows, and nothing can be put there: somebody else wrote into the ring.
+        if (out.worth_waking(payload) && !out.reserve(payload)) throw_damaged();
     }
 }
 

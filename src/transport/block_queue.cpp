@@ -310,7 +310,11 @@ base::Expected<std::size_t> BlockQueue::take(QueueSink& sink, std::size_t most, 
 
 void BlockQueue::trim() {
     const QueueMark head{state_->head.load(std::memory_order_acquire)};
-    while (distance(reclaimed(state_->books), head.position() / block_units) > warm_blocks) retire_oldest();
+    // No more than there are, whatever the books say.
+    for (std::uint64_t left = fresh(); left > 0; --left) {
+        if (distance(reclaimed(state_->books), head.position() / block_units) <= warm_blocks) return;
+        retire_oldest();
+    }
 }
 
 void BlockQueue::recover_producer() {
