@@ -19,8 +19,8 @@ namespace detail {
 template <class F, class... Args>
 class Bound {
   public:
-    Bound(F function, std::tuple<Args...> arguments)
-        : function_(std::move(function)), arguments_(std::move(arguments)) {}
+    Bound(F callee, std::tuple<Args...> bound)
+        : function_(std::move(callee)), arguments_(std::move(bound)) {}
 
     /// Passes the bound arguments as lvalues, then `call`. `const`, since what is called is not this object; a function
     /// that changes its bound arguments finds them changed in the next call.
