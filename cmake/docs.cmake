@@ -12,7 +12,7 @@ set(DOXYGEN_QUIET YES)
 set(DOXYGEN_EXTRACT_ALL YES)
 set(DOXYGEN_WARN_AS_ERROR FAIL_ON_WARNINGS)
 # What the templates call is not for users.
-set(DOXYGEN_EXCLUDE_PATTERNS */include/multiprocessing/detail/*)
+set(DOXYGEN_EXCLUDE_PATTERNS */include/multiprocessing/detail/* */docs/snippets/*)
 set(DOXYGEN_EXCLUDE_SYMBOLS mp::detail mp::detail::* mp::*::detail mp::*::detail::*)
 set(DOXYGEN_PREDEFINED MP_EXPORT= DOXYGEN)
 set(DOXYGEN_MACRO_EXPANSION YES)

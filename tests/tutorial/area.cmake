@@ -1,5 +1,5 @@
 target_compile_definitions(test_tutorial PRIVATE
-  TUTORIAL_PROGRAMS="$<TARGET_FILE_DIR:tutorial_01_serial>/tutorial_" REPOSITORY="${PROJECT_SOURCE_DIR}"
+  TUTORIAL_PROGRAMS="$<TARGET_FILE_DIR:tutorial_01_serial>/tutorial_"
   README_PROGRAMS="$<TARGET_FILE_DIR:readme_first>/readme_")
 add_dependencies(test_tutorial
   tutorial_01_serial tutorial_02_two_processes tutorial_03_value_and_queue tutorial_04_many_workers tutorial_05_pool

@@ -1,0 +1,40 @@
+// The pieces of docs/guide/when-things-go-wrong.md.
+#include <multiprocessing/multiprocessing.hpp>
+
+#include <signal.h>
+
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+
+int risky(int x) {
+    if (x == 2) ::raise(SIGKILL);
+    if (x == 3) throw std::out_of_range("3 is too much");
+    return 10 * x;
+}
+
+int main() {
+    mp::Pool pool(2);
+    for (const auto& outcome : pool.map_outcomes(risky, mp::range(1, 5))) {
+        try {
+            std::printf("%d\n", outcome.value());
+        } catch (const mp::WorkerLost& lost) {
+            std::printf("task %d: signal %d\n", int(*lost.task_index()), *lost.signal());
+        } catch (const std::out_of_range& error) {
+            std::printf("%s\n", error.what());
+        }
+    }
+
+    mp::Value<int> attempts(0);
+    const int result = pool.apply({.retries = mp::Retries{.exception = 2}}, [](mp::Value<int> count) {
+        if (++count < 3) throw std::runtime_error("not yet");
+        return count.load();
+    }, attempts);
+    std::printf("attempt %d succeeded\n", result);
+}
+// Prints:
+// 10
+// task 1: signal 9
+// 3 is too much
+// 40
+// attempt 3 succeeded

@@ -1,0 +1,9 @@
+# docs/snippets/<name>.cpp is a program of which the guide quotes pieces; it prints what its last lines say.
+file(GLOB MP_SNIPPETS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/snippets/*.cpp)
+foreach(source IN LISTS MP_SNIPPETS)
+  cmake_path(GET source STEM name)
+  add_executable(snippet_${name} ${source})
+  target_link_libraries(snippet_${name} PRIVATE multiprocessing::multiprocessing)
+  add_dependencies(test_guide snippet_${name})
+endforeach()
+target_compile_definitions(test_guide PRIVATE REPOSITORY="${PROJECT_SOURCE_DIR}" SNIPPETS="${CMAKE_CURRENT_BINARY_DIR}/snippet_")
