@@ -96,8 +96,9 @@ class Future {
         }
     }
 
-    /// Takes the work back when it has not begun: true; it then ends with TaskCancelled. Of a map, what has begun is
-    /// finished and the rest is not begun. False when it is too late.
+    /// What has not begun is taken back; what runs is stopped - its mp::stop_token() says so, and its worker is ended
+    /// when that does not help (StopLadder). True: it will end with TaskCancelled, once nothing of it runs any more. False
+    /// when it is too late.
     bool cancel() { return pending_->cancel(); }
 
     /// Calls `callback(future)` or `callback()` when this is done, whatever came of it, on the thread described above.

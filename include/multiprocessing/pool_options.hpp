@@ -84,9 +84,11 @@ struct StopLadder {
 /// When workers die too often for the pool to go on (Erlang's restart intensity): more than `restarts` deaths
 /// `within` a time break the pool.
 struct RestartIntensity {
-    /// Deaths that no task is to blame for: before the worker was ready, or between tasks.
+    /// Deaths that no task is to blame for: before the worker was ready, or between tasks. A SIGKILL between tasks is not
+    /// counted unless memory had run out: somebody outside wanted that. Workers that die before they are ready break the
+    /// pool sooner, after a few in a row.
     int restarts = 100;
-    TimeLimit within = std::chrono::seconds(1);
+    TimeLimit within = std::chrono::seconds(5);
     /// Deaths in the midst of tasks, which cost these tasks only, within the same time. Left out: as many as there are.
     std::optional<int> in_tasks{};
 };

@@ -23,20 +23,34 @@ int worker_count_of(const PoolOptions& options) {
     return count;
 }
 
+// Left out: as many as there are.
+std::size_t most_deaths(const std::optional<int>& most) {
+    if (!most) return ~std::size_t(0);
+    if (*most < 0) throw std::invalid_argument("a restart intensity must be at least 0, not " + std::to_string(*most));
+    return static_cast<std::size_t>(*most);
+}
+
 }  // namespace
 
 PoolCore::PoolCore(PoolOptions options)
     : options_(std::move(options)),
+      terms_(pool::terms_of(options_)),
       method_(options_.start_method.value_or(get_start_method())),
       heap_(0, 0),
       schedule_(static_cast<std::size_t>(worker_count_of(options_))),
-      workers_(static_cast<std::size_t>(worker_count_of(options_))),
+      workers_(schedule_.workers()),
+      life_(schedule_.workers()),
+      restarts_(most_deaths(options_.restart_intensity.restarts), options_.restart_intensity.within.nanoseconds()),
+      task_deaths_(most_deaths(options_.restart_intensity.in_tasks), options_.restart_intensity.within.nanoseconds()),
       callbacks_(*this, options_.name) {
     if (options_.memory_limit && *options_.memory_limit == 0)
         throw std::invalid_argument("memory_limit must be at least 1 byte");
     if (options_.max_tasks_per_worker && *options_.max_tasks_per_worker < 1)
         throw std::invalid_argument("max_tasks_per_worker must be at least 1, not " +
                                     std::to_string(*options_.max_tasks_per_worker));
+    if (options_.max_worker_growth == 0U) throw std::invalid_argument("max_worker_growth must be more than 0");
+    if (options_.max_worker_age && options_.max_worker_age->nanoseconds().count() == 0)
+        throw std::invalid_argument("max_worker_age must be more than 0");
 }
 
 PoolCore::~PoolCore() {
@@ -101,8 +115,13 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     auto task = std::make_shared<PoolTask>();
     task->pool = std::static_pointer_cast<PoolCore>(shared_from_this());
     task->handles.assign(arguments.handles().begin(), arguments.handles().end());
-    task->retries = spec.options->retries.value_or(options_.retries);
-    task->label = spec.options->label;
+    task->terms = &terms_;
+    if (!pool::says_nothing(*spec.options)) {
+        task->own_terms = std::make_unique<const pool::CallTerms>(pool::terms_of(*spec.options, terms_));
+        task->terms = task->own_terms.get();
+    }
+    const bool limited = task->terms->timeout != forever;
+    const auto limit = limited ? Clock::now() + task->terms->timeout : Clock::time_point::max();
     task->index = spec.index;
     task->call = spec.call;
     task->arguments_size = arguments.bytes().size();
@@ -126,6 +145,12 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
         task->arguments = base::SmallBytes(arguments.bytes());
     }
     task->self = task;
+    task->sequence = submitted_++;
+    if (limited) {
+        task->limit = limits_.emplace(limit, task.get());
+        task->limited = true;
+        expect_look(limit);
+    }
     schedule_.submit(reinterpret_cast<std::uintptr_t>(task.get()));
     pump(lock);
     return task;
@@ -172,14 +197,6 @@ bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
         deadline);
 }
 
-bool PoolCore::cancel(PoolTask& task) {
-    require_owner();
-    Lock lock(mutex_);
-    if (task.done() || !schedule_.cancel(reinterpret_cast<std::uintptr_t>(&task))) return false;
-    fail(lock, task, std::make_exception_ptr(TaskCancelled(info(task))));
-    return true;
-}
-
 void PoolCore::pump(const Lock& lock) {
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (!workers_[i].sent.empty() || !workers_[i].ready) take_results(lock, i);
@@ -200,6 +217,10 @@ void PoolCore::forget(const Lock& lock, std::shared_ptr<Callable> callable) {
 }
 
 void PoolCore::finish(const Lock& lock, PoolTask& task) {
+    if (task.limited) limits_.erase(task.limit);
+    if (task.place == PoolTask::Place::delayed) delayed_.erase(task.again);
+    task.limited = false;
+    task.place = PoolTask::Place::schedule;
     if (task.arguments_at) heap_.free(task.arguments_at);
     task.arguments = {};
     task.handles.clear();
@@ -220,11 +241,11 @@ void PoolCore::fail(const Lock& lock, PoolTask& task, std::exception_ptr error) 
 void PoolCore::wake_callers() { shm::notify<shm::Ordering::fenced>(segment_header().caller_wake); }
 
 TaskInfo PoolCore::info(const PoolTask& task) const {
-    return {.function = task.callable->name(), .index = task.index, .label = task.label, .attempt = task.attempt};
+    return {.function = task.callable->name(), .index = task.index, .label = task.terms->label, .attempt = task.failures.attempt()};
 }
 
 TaskInfo PoolCore::info(const Job& job, std::uint64_t element) const {
-    return {.function = job.callable->name(), .index = element, .label = job.label, .attempt = job.attempt(element / job.group)};
+    return {.function = job.callable->name(), .index = element, .label = job.terms.label, .attempt = job.attempt(element / job.group)};
 }
 
 void PoolCore::hand_out(const Lock& lock) {
@@ -288,12 +309,20 @@ int PoolCore::rebalance(const Lock& lock) {
     return 1;
 }
 
+// Takes all tasks that nobody runs out of the ledger's lists.
+std::vector<PoolTask*> PoolCore::waiting_tasks(const Lock&) {
+    std::vector<PoolTask*> tasks;
+    for (const auto id : schedule_.cancel_waiting()) tasks.push_back(reinterpret_cast<PoolTask*>(id));
+    for (const auto& [due, task] : delayed_) tasks.push_back(task);
+    for (const Question& question : questions_)
+        if (question.task && !question.task->done()) tasks.push_back(question.task.get());
+    return tasks;
+}
+
 void PoolCore::cancel_waiting() {
     Lock lock(mutex_);
-    for (const auto id : schedule_.cancel_waiting()) {
-        auto& task = *reinterpret_cast<PoolTask*>(id);
-        fail(lock, task, std::make_exception_ptr(TaskCancelled(info(task), "the pool is being left by an exception")));
-    }
+    for (PoolTask* task : waiting_tasks(lock))
+        fail(lock, *task, std::make_exception_ptr(TaskCancelled(info(*task), "the pool is being left by an exception")));
 }
 
 }  // namespace mp::detail

@@ -5,10 +5,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,7 +29,10 @@
 #include "pool/lane.hpp"
 #include "pool/last_words.hpp"
 #include "pool/output_relay.hpp"
+#include "pool/life_counters.hpp"
+#include "pool/restart_intensity.hpp"
 #include "pool/schedule.hpp"
+#include "pool/stop_ladder.hpp"
 #include "pool/task.hpp"
 #include "pool/worker.hpp"
 #include "process/launch.hpp"
@@ -51,6 +57,7 @@ class PoolCore final : public Engine {
 
     std::shared_ptr<PendingMap> map(const MapSpec& spec) override;
     bool wait(pool::Job& job, base::Deadline deadline);
+    /// What has not begun of it is not begun any more, and what runs is stopped. False when it was over.
     bool cancel(const std::shared_ptr<pool::Job>& job);
     bool notify(pool::Job& job, pool::Watcher watcher);
     void release(const std::shared_ptr<pool::Job>& job);
@@ -67,6 +74,8 @@ class PoolCore final : public Engine {
     void join() override;
     void terminate() override;
     void leave(bool unwinding) override;
+    /// What the elements of a map that was stopped end with, or all of it.
+    std::exception_ptr stop_error(const pool::Job& job, std::optional<std::uint64_t> position) const;
     /// Cancels what has not begun.
     void cancel_waiting();
 
@@ -74,9 +83,13 @@ class PoolCore final : public Engine {
     bool is_mine() const { return started_.load(std::memory_order_acquire) && owner_ == os::own_pid(); }
     int workers() const override { return static_cast<int>(workers_.size()); }
     std::vector<pid_t> pids() override;
+    /// What each worker's place has seen so far.
+    std::vector<pool::LifeCounters> life() const;
 
   private:
     using Lock = std::unique_lock<std::mutex>;
+    using Clock = std::chrono::steady_clock;
+    using Limits = std::multimap<Clock::time_point, PoolTask*>;
 
     // What was put into a lane and not yet answered, in order.
     struct Sent {
@@ -87,6 +100,7 @@ class PoolCore final : public Engine {
         std::uint64_t block = 0;             // of a define: freed when a later frame is answered
         std::byte* place = nullptr;          // of the frame in the lane, and its position there
         std::uint64_t position = 0;
+        std::chrono::nanoseconds limit = forever;  // of a define: that of the work which asked for it
     };
     // What the lane had no room for.
     struct Queued {
@@ -96,6 +110,19 @@ class PoolCore final : public Engine {
         std::uint64_t round_at = 0;
         std::uint32_t callable = 0;          // forget_callable
         std::uint64_t generation = 0;        // of that number
+    };
+    // Why a task is stopped in the midst of its run, and how far that is.
+    struct Stopping {
+        enum class Why : std::uint8_t { task_timeout, call_timeout, cancelled, unresponsive };
+        Why why{};
+        std::uint64_t number = 0;            // of the frame; 0: it is over, but the process has been sent a signal
+        std::uint64_t element = pool::none;  // of a map: this one; none: whichever runs, the whole map is stopped
+        std::chrono::nanoseconds limit{};
+        pool::StopProgress ladder;
+        bool sampled = false;                // its stack was looked at, or need not be
+        bool asked = false;                  // its stop token says so
+        bool signalled = false;
+        Stack stack{};
     };
     struct Worker {
         std::shared_ptr<process::Child> child;  // null while it is being replaced
@@ -115,6 +142,9 @@ class PoolCore final : public Engine {
         std::deque<Queued> queued;
         std::uint64_t answered = 0;             // frame whose result was taken last
         std::uint64_t answered_before = 0;      // the same when rebalance() looked last
+        std::optional<Stopping> stopping{};     // while it lasts, the worker has nothing else and gets nothing
+        std::uint64_t unbegun = 0;              // frame of a task with a limit that it should have begun, and since when
+        Clock::time_point unbegun_since{};
         bool stalled = false;                   // busy with one task for long: gets no more until it answers
         bool ready = false;                     // its initializer has run
         bool stop_sent = false;
@@ -140,11 +170,40 @@ class PoolCore final : public Engine {
     bool flush_queued(const Lock& lock, Worker& worker);
     bool take_back(Worker& worker, const Sent& sent);
     int rebalance(const Lock& lock);
-    bool define(const Lock& lock, Worker& worker, pool::Callable& callable);
+    bool define(const Lock& lock, Worker& worker, pool::Callable& callable, std::chrono::nanoseconds limit);
     bool put(const Lock& lock, Worker& worker, pool::TaskFrame frame, std::span<const std::byte> payload, Sent sent);
     bool send_handles(Worker& worker, std::span<const serial::Handle> handles);
     void finish(const Lock& lock, PoolTask& task);
     void fail(const Lock& lock, PoolTask& task, std::exception_ptr error);
+    // Failures: the end, or another attempt.
+    void task_failed(const Lock& lock, PoolTask& task, std::size_t index, std::exception_ptr error, pool::FailureKind kind);
+    void try_again(PoolTask& task);
+    void try_again(pool::Job& job, std::uint64_t element);
+    struct Question {
+        std::shared_ptr<PoolTask> task;  // this, or an element of a map
+        std::shared_ptr<pool::Job> job;
+        std::uint64_t element;
+        std::exception_ptr error;
+    };
+    void ask(Question question);
+    void answer_questions();
+    std::vector<PoolTask*> waiting_tasks(const Lock&);
+
+    // Limits of time, and the stopping of what runs.
+    void expect_look(Clock::time_point when);
+    void look(const Lock& lock);
+    Clock::time_point look_at(const Lock& lock, std::size_t index, Clock::time_point now);
+    bool take_away(const Lock&, PoolTask& task);
+    bool end_early(const Lock& lock, PoolTask& task, Stopping::Why why);
+    bool stop_running(const Lock& lock, std::size_t index, std::uint64_t number, std::uint64_t element, Stopping::Why why,
+                      std::chrono::nanoseconds limit);
+    bool stop(const Lock& lock, const std::shared_ptr<pool::Job>& job, pool::Job::Stopped reason);
+    static void climb(Worker& worker, Clock::time_point now);
+    void sample_stacks();
+    void settle(const Lock& lock, std::size_t index);
+    bool takes_part(const Worker& worker) const { return worker.lane && !worker.stop_sent && !worker.stopping; }
+    std::exception_ptr stop_error(const Worker& worker, const TaskInfo& task) const;
+
     TaskInfo info(const PoolTask& task) const;
     TaskInfo info(const pool::Job& job, std::uint64_t element) const;
 
@@ -154,7 +213,12 @@ class PoolCore final : public Engine {
     void left(const Lock& lock, const std::shared_ptr<pool::Job>& job);
     void excuse(const Lock& lock, pool::Job& job);
     void give_up(const Lock& lock, pool::Job& job, std::exception_ptr reason);
-    void element_failed(const Lock& lock, pool::Job& job, std::uint64_t element, std::exception_ptr error, int budget);
+    // Of maps, failures and states are told by position.
+    void element_failed(const Lock& lock, const std::shared_ptr<pool::Job>& job, std::size_t index, std::uint64_t position,
+                        std::exception_ptr error, pool::FailureKind kind);
+    void leave_unclaimed(pool::Job& job);
+    bool is_open(const pool::Job& job, std::uint64_t element) const;
+    void conclude(const Lock& lock, const std::shared_ptr<pool::Job>& job);
     void end(const Lock& lock, pool::Job& job);
     void release(const Lock& lock, pool::Job& job);
     std::atomic<std::uint8_t>* states(const pool::Job& job) const;
@@ -167,7 +231,8 @@ class PoolCore final : public Engine {
     void take_snapshot();
     void renew_snapshot(const Lock& lock);
     void bury(const Lock& lock, std::size_t index, ExitStatus status, bool ending);
-    void blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
+    bool blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
+    void count_death(const Lock& lock, const Worker& worker, const ExitStatus& status, bool in_task);
     void send_stop(const Lock& lock, Worker& worker);
     void abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason);
     void break_pool(const Lock& lock, const std::string& cause);
@@ -179,9 +244,12 @@ class PoolCore final : public Engine {
     bool add_watcher(const Lock& lock, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
     void tell(const Lock& lock, std::vector<pool::Watcher>& watchers);
     void expect_any(const Lock& lock, int change);
-    bool anything_left(const Lock&) const { return schedule_.waiting() + schedule_.assigned() > 0 || !jobs_.empty(); }
+    bool anything_left(const Lock&) const {
+        return schedule_.waiting() + schedule_.assigned() + delayed_.size() + questions_.size() > 0 || asking_ || !jobs_.empty();
+    }
 
     const PoolOptions options_;
+    const pool::CallTerms terms_;
     const StartMethod method_;
     std::mutex starting_;                            // one start() at a time
     std::atomic<bool> started_{false};
@@ -203,6 +271,14 @@ class PoolCore final : public Engine {
     std::uint64_t next_lane_ = 1;
     std::size_t waiting_callers_ = 0;
     int awaiting_any_ = 0;                           // callers that want to know of each result
+    std::vector<pool::LifeCounters> life_;
+    std::uint64_t submitted_ = 0;
+    Limits limits_;                                  // tasks whose call has a timeout, by when it is up
+    Limits delayed_;                                 // tasks that wait for another attempt
+    std::deque<Question> questions_;                 // what Retries::when is to decide
+    bool asking_ = false;                            // one more is with the pool's own thread
+    Clock::time_point next_look_ = Clock::time_point::max();  // when the pool's own thread will look at limits
+    pool::RestartMeter restarts_, task_deaths_;
     int failed_starts_ = 0;                          // in a row, without a worker that came up
     bool rebalancing_ = false;                       // the pool's own thread looks now and then
     bool closed_ = false;

@@ -58,7 +58,7 @@ bool PoolCore::send_handles(Worker& worker, std::span<const serial::Handle> hand
     return bool(sent);
 }
 
-bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
+bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable, std::chrono::nanoseconds limit) {
     if (worker.generation != callable.generation) {
         // Tasks of an older generation that still wait are given numbers of the new one.
         callables_.renew(callable);
@@ -74,7 +74,7 @@ bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
     writer.write(callable.state.data(), callable.state.size());
     TaskFrame frame{.kind = TaskFrameKind::define, .callable = callable.number, .payload_size = writer.bytes().size()};
     frame.handles = static_cast<std::uint32_t>(callable.handles.size());
-    Sent sent;
+    Sent sent{.limit = limit};
     std::span<const std::byte> payload = writer.bytes();
     if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
     if (payload.size() > pool::max_inline) {
@@ -100,7 +100,7 @@ bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable) {
 
 bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bool notify) {
     Worker& worker = workers_[index];
-    if (!worker.queued.empty() || !define(lock, worker, *task.callable)) return false;
+    if (!worker.queued.empty() || !define(lock, worker, *task.callable, task.terms->task_timeout)) return false;
     TaskFrame frame{.kind = TaskFrameKind::task, .callable = task.callable->number};
     frame.payload_at = task.arguments_at;
     frame.payload_size = task.arguments_size;
@@ -111,7 +111,8 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
     if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
     if (frame.handles && !send_handles(worker, task.handles)) return false;
-    name_output(lock, worker, *task.callable, task.label);
+    name_output(lock, worker, *task.callable, task.terms->label);
+    if (task.terms->timed()) expect_look(Clock::now() + task.terms->task_timeout);
     put(lock, worker, frame, payload, {.task = &task});
     task.worker = index;
     task.number = worker.next_number - 1;
@@ -134,7 +135,7 @@ bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
         }
         if (queued.job) {
             try {
-                if (!define(lock, worker, *queued.job->callable)) return false;
+                if (!define(lock, worker, *queued.job->callable, queued.job->terms.task_timeout)) return false;
             } catch (...) {
                 // No memory for its callable, no descriptors for its handles.
                 const auto job = queued.job;
@@ -145,7 +146,8 @@ bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
             }
             frame.callable = queued.job->callable->number;
         }
-        if (queued.job) name_output(lock, worker, *queued.job->callable, queued.job->label);
+        if (queued.job) name_output(lock, worker, *queued.job->callable, queued.job->terms.label);
+        if (queued.job && queued.job->terms.timed()) expect_look(Clock::now() + queued.job->terms.task_timeout);
         if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;
         worker.queued.pop_front();
     }

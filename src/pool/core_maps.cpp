@@ -35,7 +35,10 @@ class PoolMap final : public PendingMap {
                                               : base::Deadline::after(std::chrono::duration<double>(seconds)));
     }
     bool cancel() override { return core_->cancel(job_); }
-    std::exception_ptr failure() const override { return job_->failure; }
+    std::exception_ptr failure() const override {
+        if (job_->stopped == Job::Stopped::cancelled) return core_->stop_error(*job_, std::nullopt);
+        return job_->failure;
+    }
     bool notify(std::shared_ptr<Completion> completion, bool watched) override {
         return core_->notify(*job_, {std::move(completion), watched});
     }
@@ -48,11 +51,13 @@ class PoolMap final : public PendingMap {
     std::span<const std::byte> encoded(std::uint64_t index) const override { return core_->encoded_result(*job_, index); }
     std::exception_ptr first_error() const override {
         if (job_->failure) return job_->failure;
+        if (job_->stopped != Job::Stopped::no) return core_->stop_error(*job_, std::nullopt);
         return job_->errors.empty() ? nullptr : job_->errors.begin()->second;
     }
     std::exception_ptr error(std::uint64_t index) const override {
         const auto found = job_->errors.find(index);
         if (found != job_->errors.end()) return found->second;
+        if (job_->stopped != Job::Stopped::no) return core_->stop_error(*job_, index);
         return std::make_exception_ptr(
             PoolBroken("the pool has neither a result nor a reason for element " + std::to_string(index)));
     }
@@ -73,8 +78,8 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     auto map = std::make_shared<PoolMap>(std::static_pointer_cast<PoolCore>(shared_from_this()), job);
     job->count = spec.count;
     job->group = spec.group;
-    job->retries = spec.options->retries.value_or(options_.retries);
-    job->label = spec.options->label;
+    job->terms = pool::says_nothing(*spec.options) ? terms_ : pool::terms_of(*spec.options, terms_);
+    if (job->terms.timeout != forever) job->limit = Clock::now() + job->terms.timeout;
     job->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
     job->encoded = spec.encoded_results;
 
@@ -82,6 +87,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     header.count = spec.count;
     header.call = spec.call;
     header.results_encoded = spec.encoded_results;
+    header.timed = job->terms.timed();
     const std::uint64_t result_size = spec.encoded_results ? sizeof(ResultPlace) : spec.result_size;
     {
         Lock lock(mutex_);
@@ -114,6 +120,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
         Lock lock(mutex_);
         if (!broken_.empty() || terminated_) require_usable(lock);
         jobs_.push_back(job);
+        if (job->limit) expect_look(*job->limit);
         try {
             begin_round(lock, job, {}, true);
         } catch (...) {
@@ -132,17 +139,6 @@ bool PoolCore::wait(Job& job, base::Deadline deadline) {
     if (done()) return settle_output(), true;
     require_owner();
     return work_until([&](const Lock&) { return job.done; }, deadline);
-}
-
-bool PoolCore::cancel(const std::shared_ptr<Job>& job) {
-    require_owner();
-    Lock lock(mutex_);
-    if (job->done || job->failure) return false;
-    give_up(lock, *job, std::make_exception_ptr(TaskCancelled(TaskInfo{.function = job->callable->name(), .label = job->label})));
-    // As if one more worker had left: when no other is at work on it, it is over.
-    ++job->taking_part;
-    left(lock, job);
-    return true;
 }
 
 bool PoolCore::notify(Job& job, pool::Watcher watcher) {
@@ -168,7 +164,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
     }
     std::vector<Worker*> takers;
     for (auto& worker : workers_)
-        if (worker.lane && !worker.stop_sent) takers.push_back(&worker);
+        if (takes_part(worker)) takers.push_back(&worker);
     // With fewer elements than workers, those with the least to do.
     if (positions < takers.size()) {
         std::stable_sort(takers.begin(), takers.end(),
@@ -180,7 +176,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
 }
 
 void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Worker& worker) {
-    if (job->failure) return;
+    if (job->failure || job->stopped != Job::Stopped::no) return;
     ++job->taking_part;
     worker.queued.push_back({.kind = TaskFrameKind::map, .job = job, .job_at = job->at, .round_at = job->round_at});
     flush_queued(lock, worker);
@@ -204,8 +200,13 @@ void PoolCore::excuse(const Lock&, Job& job) {
 void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
     --job->taking_part;
     excuse(lock, *job);
+    conclude(lock, job);
+}
+
+// When nobody is at it: it is over, or goes on with what is left.
+void PoolCore::conclude(const Lock& lock, const std::shared_ptr<Job>& job) {
     if (job->taking_part > 0 || job->done) return;
-    if (job->failure) {
+    if (job->failure || job->stopped != Job::Stopped::no) {
         end(lock, *job);
         return;
     }
@@ -214,33 +215,36 @@ void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
     if (round.next.load(std::memory_order_relaxed) < job->positions) {
         // Everybody left early, to be replaced; a replacement that is there by now takes over, or else the next one will.
         for (auto& worker : workers_)
-            if (worker.lane && !worker.stop_sent) send_round(lock, job, worker);
+            if (takes_part(worker)) send_round(lock, job, worker);
         return;
     }
-    for (const std::uint64_t element : job->again) state[element].store(0, std::memory_order_relaxed);
-    std::vector<std::uint64_t> open;
-    if (job->torn) {
-        for (std::uint64_t element = 0; element < job->count; ++element)
-            if (state[element].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::open))
-                open.push_back(element);
-    } else {
-        open = std::move(job->again);
-    }
-    job->again.clear();
-    job->torn = false;
-    if (job->damage) {
+    if (const auto lost = std::exchange(job->damage, nullptr)) {
         // Whatever is open was claimed by one that died, and nobody knows how far it got: none of it is run twice.
-        const auto lost = std::exchange(job->damage, nullptr);
-        const auto unknown = std::exchange(open, {});
-        for (const std::uint64_t element : unknown) {
-            element_failed(lock, *job, element, lost, job->retries.crash);
-            state[element].store(static_cast<std::uint8_t>(job->errors.contains(element) ? ElementState::failed : ElementState::open),
-                                 std::memory_order_relaxed);
+        for (std::uint64_t element = 0; element < job->count; ++element)
+            if (is_open(*job, element)) element_failed(lock, job, job->damaged_by, element, lost, pool::FailureKind::crash);
+        job->torn = false;
+        if (job->taking_part > 0) return;
+    }
+    std::vector<std::uint64_t> open;
+    job->resume.reset();
+    const auto now = job->again.empty() ? Clock::time_point::min() : Clock::now();
+    std::erase_if(job->again, [&](const Job::Again& again) {
+        if (again.due > now) {
+            if (!job->resume || again.due < *job->resume) job->resume = again.due;
+            return false;
         }
-        open = std::exchange(job->again, {});
+        state[again.element].store(static_cast<std::uint8_t>(ElementState::open), std::memory_order_relaxed);
+        open.push_back(again.element);
+        return true;
+    });
+    if (std::exchange(job->torn, false)) {
+        open.clear();
+        for (std::uint64_t element = 0; element < job->count; ++element)
+            if (is_open(*job, element)) open.push_back(element);
     }
     if (open.empty()) {
-        end(lock, *job);
+        if (job->resume) expect_look(*job->resume);
+        else end(lock, *job);
         return;
     }
     try {
@@ -251,25 +255,29 @@ void PoolCore::left(const Lock& lock, const std::shared_ptr<Job>& job) {
     }
 }
 
+bool PoolCore::is_open(const Job& job, std::uint64_t element) const {
+    return states(job)[element].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::open);
+}
+
+void PoolCore::leave_unclaimed(Job& job) {
+    reinterpret_cast<Round*>(segment_.data() + job.round_at)->next.store(job.positions, std::memory_order_relaxed);
+}
+
 // Nobody begins anything more of it.
 void PoolCore::give_up(const Lock&, Job& job, std::exception_ptr reason) {
     if (job.failure || job.done) return;
     job.failure = std::move(reason);
-    reinterpret_cast<Round*>(segment_.data() + job.round_at)->next.store(job.positions, std::memory_order_relaxed);
-}
-
-void PoolCore::element_failed(const Lock&, Job& job, std::uint64_t element, std::exception_ptr error, int budget) {
-    const int attempt = job.attempt(element);
-    if (attempt <= budget) {
-        job.attempts[element] = attempt + 1;
-        job.again.push_back(element);
-    } else {
-        job.errors.emplace(element, std::move(error));
-    }
+    leave_unclaimed(job);
 }
 
 // The caller holds on to the job.
 void PoolCore::end(const Lock& lock, Job& job) {
+    // Stopped at the last moment, when all was done.
+    const auto state = std::span(states(job), job.count);
+    if (job.stopped != Job::Stopped::no && std::ranges::all_of(state, [](const std::atomic<std::uint8_t>& one) {
+            return one.load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::value);
+        }))
+        job.stopped = Job::Stopped::no;
     job.done = true;
     std::erase_if(jobs_, [&](const auto& other) { return other.get() == &job; });
     tell(lock, job.watchers);
@@ -320,6 +328,17 @@ std::span<const std::byte> PoolCore::encoded_result(const Job& job, std::uint64_
     const auto bytes = lane == job.lanes.end() ? std::span<const std::byte>() : lane->second->heap(place.at, place.size);
     if (bytes.size() != place.size) throw SerializationError("the result of element " + std::to_string(index) + " is damaged");
     return bytes;
+}
+
+std::exception_ptr PoolCore::stop_error(const Job& job, std::optional<std::uint64_t> position) const {
+    Lock lock(mutex_);
+    TaskInfo task{.function = job.callable->name(), .label = job.terms.label};
+    if (position) {
+        task.index = *position * job.group;
+        task.attempt = job.attempt(*position);
+    }
+    if (job.stopped == Job::Stopped::cancelled) return std::make_exception_ptr(TaskCancelled(std::move(task)));
+    return std::make_exception_ptr(TaskTimeout(std::move(task), job.terms.timeout));
 }
 
 }  // namespace mp::detail

@@ -9,6 +9,7 @@
 
 namespace mp::detail {
 
+using pool::FailureKind;
 using pool::ResultFrame;
 using pool::ResultFrameKind;
 
@@ -78,6 +79,8 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     if (frame.printed && relay_) relay_->expect();
     if (frame.kind == ResultFrameKind::ready) {
         worker.ready = true;
+        life_[index].ready = Clock::now();
+        life_[index].initializing += life_[index].ready - life_[index].started;
         failed_starts_ = 0;
         return;
     }
@@ -101,10 +104,11 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
             worker.broken = true;
             return;
         }
-        // Here and not by the worker, which may die between the frame and that.
         const std::uint64_t position = frame.element / job->group;
-        states(*job)[position].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_relaxed);
-        element_failed(lock, *job, position, error_of(info(*job, frame.element)), job->retries.exception);
+        if (worker.stopping && worker.stopping->number == frame.number && worker.stopping->element / job->group == position)
+            static_cast<void>(keep());  // it has come to an end, too late; map_left follows
+        else
+            element_failed(lock, job, index, position, error_of(info(*job, frame.element)), FailureKind::exception);
         return;
     }
     const Sent sent = std::move(worker.sent.front());
@@ -112,11 +116,20 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     worker.answered = frame.number;
     if (worker.stalled) {
         worker.stalled = false;
-        schedule_.open(index);
+        if (!worker.stopping) schedule_.open(index);
     }
+    life_[index].busy += std::chrono::nanoseconds(frame.nanoseconds);
+    const bool stopped = worker.stopping && worker.stopping->number == frame.number;
     if (frame.kind == ResultFrameKind::map_left && sent.job) {
         if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
         sent.job->unmade = 0;
+        life_[index].tasks += frame.elements;
+        if (stopped) {
+            const std::uint64_t element = worker.stopping->element;
+            if (const auto position = element / sent.job->group; position < sent.job->count)
+                element_failed(lock, sent.job, index, position, stop_error(worker, info(*sent.job, element)), FailureKind::timeout);
+            settle(lock, index);
+        }
         left(lock, sent.job);
         return;
     }
@@ -126,20 +139,24 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     }
     PoolTask& task = *sent.task;
     schedule_.done(index, frame.nanoseconds);
+    ++life_[index].tasks;
     auto& awaited = worker.lane->header().awaited;
     if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(awaiting_any_ ? 0 : pool::none, std::memory_order_relaxed);
-    if (frame.kind == ResultFrameKind::value) {
+    if (stopped) {
+        // Whatever it ended with, it was too late.
+        static_cast<void>(keep());
+        static_cast<void>(take_handles(worker, frame.handles));
+        const bool may_again = worker.stopping->why == Stopping::Why::task_timeout;
+        auto error = stop_error(worker, info(task));
+        settle(lock, index);
+        if (may_again) task_failed(lock, task, index, std::move(error), FailureKind::timeout);
+        else fail(lock, task, std::move(error));
+    } else if (frame.kind == ResultFrameKind::value) {
         task.result = keep();
         if (frame.handles) task.result_handles = take_handles(worker, frame.handles);
         finish(lock, task);
-    } else if (task.attempt <= task.retries.exception && !terminated_) {
-        static_cast<void>(keep());
-        ++task.attempt;
-        task.state.store(PoolTask::State::pending, std::memory_order_relaxed);
-        schedule_.submit_first(reinterpret_cast<std::uintptr_t>(&task));
     } else {
-        task.error = error_of(info(task));
-        finish(lock, task);
+        task_failed(lock, task, index, error_of(info(task)), FailureKind::exception);
     }
 }
 

@@ -20,6 +20,7 @@
 
 namespace mp::detail {
 
+using pool::FailureKind;
 using pool::TaskFrameKind;
 
 namespace {
@@ -116,6 +117,9 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
     start.lane_number = worker.lane_number;
     start.max_tasks = static_cast<std::uint64_t>(options_.max_tasks_per_worker.value_or(0));
     start.seed = options_.seed;
+    if (options_.max_worker_age && !options_.max_worker_age->unlimited())
+        start.max_age = static_cast<std::uint64_t>(options_.max_worker_age->nanoseconds().count());
+    start.max_growth = options_.max_worker_growth.value_or(0);
     if (options_.initializer) {
         start.initializer = identify(*options_.initializer.entry());
         const auto& state = options_.initializer.state();
@@ -159,6 +163,8 @@ void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
     worker.generation = callables_.generation();
     if (awaiting_any_) worker.lane->header().awaited.store(0, std::memory_order_relaxed);
     workers_[index] = std::move(worker);
+    ++life_[index].starts;
+    life_[index].started = Clock::now();
     if (stopping_ || terminated_ || !broken_.empty()) {
         if (stopping_ && !terminated_ && broken_.empty()) send_stop(lock, workers_[index]);
         else workers_[index].child->signal(SIGKILL);
@@ -181,6 +187,7 @@ void PoolCore::watch() {
     ::pthread_setname_np(::pthread_self(), "mp-pool");
     bool retry_start = false;
     int look_again = -1;
+    auto next_look = Clock::time_point::max();
     while (true) {
         std::vector<pollfd> watched{{nudge_.get(), POLLIN, 0}};
         std::vector<std::pair<std::size_t, std::shared_ptr<process::Child>>> children;
@@ -193,9 +200,14 @@ void PoolCore::watch() {
             }
             std::erase_if(dying_, [](const auto& child) { return child->status().has_value(); });
             for (const auto& child : dying_) watched.push_back({child->sentinel(), POLLIN, 0});
-            if (children.empty() && dying_.empty() && (stopping_ || !broken_.empty())) return;
+            if (children.empty() && dying_.empty() && (stopping_ || !broken_.empty()) && questions_.empty()) return;
+            next_look = next_look_;
         }
-        os::retry([&] { return ::poll(watched.data(), watched.size(), retry_start && look_again < 0 ? 100 : look_again); });
+        auto until = base::Deadline::at(next_look);
+        if (next_look == Clock::time_point::max()) until = base::Deadline::never();
+        if (look_again >= 0) until = earlier(until, base::Deadline::after(std::chrono::milliseconds(look_again)));
+        if (retry_start) until = earlier(until, base::Deadline::after(std::chrono::milliseconds(100)));
+        os::retry([&] { return ::poll(watched.data(), watched.size(), until.poll_timeout()); });
         std::uint64_t count;
         static_cast<void>(!::read(nudge_.get(), &count, sizeof count));
         {
@@ -209,7 +221,10 @@ void PoolCore::watch() {
                 }
             }
             look_again = rebalance(lock);
+            look(lock);
         }
+        sample_stacks();
+        answer_questions();
         retry_start = !replace_dead();
     }
 }
@@ -282,15 +297,32 @@ void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status, bool
     if (ending) dying_.push_back(worker.child);
     const bool planned = worker.lane->header().planned_end.load(std::memory_order_acquire) != 0;
     // First, since breaking the pool ends tasks that this worker's list still names.
-    blame(lock, worker, index, status);
-    if (!worker.ready && !planned && ++failed_starts_ > most_failed_starts(workers_.size()))
-        break_pool(lock, "its workers end before they can work: the last one " + status.to_string());
+    const bool in_task = blame(lock, worker, index, status);
+    if (worker.ready) life_[index].lived += Clock::now() - life_[index].ready;
+    ++(planned ? life_[index].planned_ends : worker.stopping ? life_[index].stopped : life_[index].deaths);
+    if (!planned && !worker.stopping) count_death(lock, worker, status, in_task);
     wake_callers();
 }
 
-// What the dead worker was running fails or is tried again; what it had not begun goes to others.
-void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status) {
+// Too many deaths break the pool.
+void PoolCore::count_death(const Lock& lock, const Worker& worker, const ExitStatus& status, bool in_task) {
+    if (stopping_) return;
+    if (!worker.ready && ++failed_starts_ > most_failed_starts(workers_.size())) {
+        break_pool(lock, "its workers end before they can work: the last one " + status.to_string());
+        return;
+    }
+    const bool by_others = worker.ready && status.signal() == SIGKILL && !status.killed_for_memory();
+    if (!in_task && by_others) return;
+    if ((in_task ? task_deaths_ : restarts_).add(Clock::now()))
+        break_pool(lock, "its workers die too often: the last one " + status.to_string());
+}
+
+// What the dead worker was running fails or is tried again; what it had not begun goes to others. True when it was running
+// something.
+bool PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status) {
     const auto& header = worker.lane->header();
+    // One that was being stopped ran that, and nothing else.
+    const bool stopped = worker.stopping && worker.stopping->number != 0;
     const std::uint64_t running = header.running.load(std::memory_order_relaxed);
     const pid_t pid = worker.child->pid();
     auto lost = [&](const TaskInfo& task) {
@@ -302,6 +334,7 @@ void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
                                 [&](const Sent& sent) { return sent.number == running; });
     // A callable that it was making is part of the work that asked for it.
     const bool making = at_work != worker.sent.end() && at_work->kind == TaskFrameKind::define;
+    if (stopped) at_work = std::ranges::find(worker.sent, worker.stopping->number, &Sent::number);
     while (at_work != worker.sent.end() && !at_work->task && !at_work->job) ++at_work;
     const Sent* const culprit = at_work == worker.sent.end() ? nullptr : &*at_work;
     const bool task_at_work = damaged || (culprit && culprit->task);
@@ -316,51 +349,50 @@ void PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
             if (sent.task && schedule_.cancel(id)) blamed.push_back(id);
         }
     }
+    const auto kind = status.killed_for_memory() ? FailureKind::memory : FailureKind::crash;
     for (const auto id : blamed | std::views::reverse) {
         auto& task = *reinterpret_cast<PoolTask*>(id);
-        if (!broken_.empty()) {
+        if (!broken_.empty())
             fail(lock, task, std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_)));
-        } else if (task.attempt <= task.retries.crash) {
-            ++task.attempt;
-            schedule_.submit_first(id);
-        } else {
-            fail(lock, task, lost(info(task)));
-        }
+        else if (!stopped) task_failed(lock, task, index, lost(info(task)), kind);
+        else if (worker.stopping->why == Stopping::Why::task_timeout)
+            task_failed(lock, task, index, stop_error(worker, info(task)), FailureKind::timeout);
+        else fail(lock, task, stop_error(worker, info(task)));
     }
     std::vector<std::shared_ptr<pool::Job>> jobs;
     for (const Sent& sent : worker.sent) {
         if (sent.block) heap_.free(sent.block);
         if (!sent.job || sent.job->done) continue;
         sent.job->torn = true;
-        if (damaged) sent.job->damage = lost({.function = sent.job->callable->name(), .label = sent.job->label});
+        const TaskInfo whole{.function = sent.job->callable->name(), .label = sent.job->terms.label};
+        if (damaged) {
+            sent.job->damage = lost(whole);
+            sent.job->damaged_by = index;
+        }
         // A death while it is made may be chance; when every worker dies of it, it is the callable.
         constexpr int most_unmade = 5;
         if (making && &sent == culprit && ++sent.job->unmade >= most_unmade)
-            give_up(lock, *sent.job, lost({.function = sent.job->callable->name(), .label = sent.job->label}));
+            give_up(lock, *sent.job, stopped ? stop_error(worker, whole) : lost(whole));
         if (sent.job->encoded) sent.job->lanes.emplace(worker.lane_number, worker.lane);
-        const std::uint64_t current = header.current.load(std::memory_order_relaxed);
-        const std::uint64_t element = current / sent.job->group;
-        auto* state = states(*sent.job);
-        if (sent.number == running && element < sent.job->count &&
-            state[element].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::open)) {
-            const auto before = sent.job->errors.size();
-            element_failed(lock, *sent.job, element, lost(info(*sent.job, current)), sent.job->retries.crash);
-            if (sent.job->errors.size() != before)
-                state[element].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_release);
+        const std::uint64_t group = sent.job->group;
+        const std::uint64_t element = header.current.load(std::memory_order_relaxed);
+        if (stopped && &sent == culprit && worker.stopping->element / group < sent.job->count) {
+            const std::uint64_t late = worker.stopping->element;
+            element_failed(lock, sent.job, index, late / group, stop_error(worker, info(*sent.job, late)), FailureKind::timeout);
+        } else if (sent.number == running && element / group < sent.job->count && is_open(*sent.job, element / group)) {
+            element_failed(lock, sent.job, index, element / group, lost(info(*sent.job, element)), kind);
         }
         jobs.push_back(sent.job);
     }
     for (const auto& queued : worker.queued)
         if (queued.job && !queued.job->done) jobs.push_back(queued.job);
     for (const auto& job : jobs) left(lock, job);
+    return damaged || culprit;
 }
 
 // Ends all that is under way.
 void PoolCore::abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason) {
-    for (const auto id : schedule_.cancel_waiting()) {
-        auto& task = *reinterpret_cast<PoolTask*>(id);
-        fail(lock, task, reason(info(task)));
-    }
+    for (PoolTask* task : waiting_tasks(lock)) fail(lock, *task, reason(info(*task)));
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         Worker& worker = workers_[i];
         schedule_.died(i, false);
@@ -374,7 +406,7 @@ void PoolCore::abandon_all(const Lock& lock, const std::function<std::exception_
     }
     for (const auto& child : dying_) child->signal(SIGKILL);
     for (const auto& job : std::vector(jobs_)) {
-        job->failure = reason({.function = job->callable->name(), .label = job->label});
+        job->failure = reason({.function = job->callable->name(), .label = job->terms.label});
         end(lock, *job);
     }
     wake_callers();
@@ -439,6 +471,11 @@ void PoolCore::terminate() {
     if (watch_.joinable()) watch_.join();
     if (relay_) relay_->finish();
     callbacks_.finish();
+}
+
+std::vector<pool::LifeCounters> PoolCore::life() const {
+    Lock lock(mutex_);
+    return life_;
 }
 
 std::vector<pid_t> PoolCore::pids() {

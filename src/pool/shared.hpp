@@ -28,10 +28,14 @@ struct LaneHeader {
     std::atomic<std::uint64_t> claim_begin;            // positions of the round that are claimed: stored before
     std::atomic<std::uint64_t> claim_end;              // the first of them is run, claim_end last
     std::atomic<std::uint64_t> current;                // element being run, or none
+    std::atomic<std::uint64_t> started;                // when the task, or the element of a map with a limit, began:
+                                                       // CLOCK_MONOTONIC, stored before `running` or `current` (release)
     std::atomic<std::uint32_t> planned_end;            // 1: it exits because it was told to or has done its share
     std::atomic<std::uint32_t> ready;                  // 1: the initializer has run
+    alignas(128) std::atomic<std::uint64_t> leave;     // number of the map to be left before its next element; written by
+                                                       // the caller, read by the worker
 };
-static_assert(sizeof(LaneHeader) == 256 + 256 + 128 * 3);
+static_assert(sizeof(LaneHeader) == 256 + 256 + 128 * 4);
 
 inline constexpr std::uint64_t ring_size = 256 * 1024;
 inline constexpr std::uint64_t lane_tasks_at = 4096;
@@ -66,6 +70,7 @@ struct JobHeader {
     std::uint64_t input_offsets_at;                    // 0: `inputs` is an array, or the bounds of a range
     std::uint64_t results_at;                          // array of results or of ResultPlace; 0: no results
     std::uint64_t results_encoded;                     // 1: ResultPlace
+    std::uint64_t timed;                               // 1: workers tell when each element began
     std::uint64_t states_at;                           // one ElementState an element
     std::uint64_t call;                                // its number among the pool's calls, for task_rng()
 };

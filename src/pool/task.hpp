@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +17,9 @@
 
 #include "base/small_bytes.hpp"
 #include "os/modules.hpp"
+#include "pool/call_terms.hpp"
 #include "pool/lane.hpp"
+#include "pool/retry_policy.hpp"
 
 namespace mp::pool {
 
@@ -102,11 +106,17 @@ struct PoolTask final : PendingTask {
     std::uint64_t arguments_at = 0;               // in the segment; 0: in `arguments`
     std::uint64_t arguments_size = 0;
     std::vector<serial::Handle> handles;
-    std::string label;
     std::optional<std::uint64_t> index;           // in a stream
     std::uint64_t call = 0;                       // its number among the pool's calls
-    Retries retries;
-    int attempt = 1;
+    const pool::CallTerms* terms = nullptr;        // the pool's, or its own
+    std::unique_ptr<const pool::CallTerms> own_terms;
+    pool::FailureCounts failures;
+    std::uint64_t sequence = 0;                   // tasks that were submitted before it
+    enum class Place : std::uint8_t { schedule, delayed, asking };
+    Place place = Place::schedule;                // who has it while it is in the ledger
+    bool limited = false;                         // by its call's timeout: `limit` is valid
+    std::multimap<std::chrono::steady_clock::time_point, PoolTask*>::iterator limit{};
+    std::multimap<std::chrono::steady_clock::time_point, PoolTask*>::iterator again{};  // while it is delayed
     std::size_t worker = 0;                       // where it was sent, and as which frame
     std::uint64_t number = 0;
 

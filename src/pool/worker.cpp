@@ -1,6 +1,7 @@
 #include "pool/worker.hpp"
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <multiprocessing/process.hpp>
 
 #include "os/crash_report.hpp"
+#include "os/private_memory.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 #include "pool/chunk_size.hpp"
@@ -42,6 +44,8 @@ class Worker final : public detail::MapSink {
           lane_number_(start.lane_number),
           max_tasks_(start.max_tasks),
           seed_(start.seed),
+          max_age_(static_cast<std::int64_t>(start.max_age)),
+          max_growth_(start.max_growth),
           tasks_(lane_.header().tasks, lane_.tasks()),
           results_(lane_.header().results, lane_.results()),
           heap_(lane_) {
@@ -50,19 +54,21 @@ class Worker final : public detail::MapSink {
 
     int run(const WorkerStart& start) {
         if (start.initializer && !initialize(start)) return 1;
+        ready_ = Clock::now();
+        if (max_growth_) memory_when_ready_ = os::private_memory();
         lane_.header().ready.store(1, std::memory_order_release);
         publish({.kind = ResultFrameKind::ready}, {}, {}, true);
         while (true) {
             const auto bytes = tasks_.peek();
             if (!bytes.data()) {
                 if (tasks_.broken()) return 255;
-                if (done_ >= max_tasks_ && max_tasks_) return planned_exit();
+                if (has_done_its_share()) return planned_exit();
                 ended_.reset();
                 shm::wait_until<shm::Ordering::fenced>(lane_.header().task_wake, [&] { return tasks_.ready(); },
                                                        base::Deadline::never(), patience_, [] { return true; });
                 continue;
             }
-            if (max_tasks_ && done_ >= max_tasks_) return planned_exit();
+            if (has_done_its_share()) return planned_exit();
             if (bytes.size() < sizeof(TaskFrame)) return 255;
             TaskFrame frame;
             std::memcpy(&frame, bytes.data(), sizeof frame);
@@ -86,6 +92,20 @@ class Worker final : public detail::MapSink {
         end_when_lost();
         const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
         publish({.kind = ResultFrameKind::element_failed, .number = number_, .element = index}, record, {}, false);
+    }
+
+    // Started before current, so that nobody takes one element's time for another's. The caller says `leave` and then looks
+    // at `current`: either it sees that this one has begun, or this one sees that it must not.
+    bool element_begins(const detail::MapCall& call, std::uint64_t index) noexcept override {
+        auto& header = lane_.header();
+        timespec now{};
+        ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        header.started.store(static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec),
+                             std::memory_order_relaxed);
+        header.current.store(index, std::memory_order_seq_cst);
+        if (header.leave.load(std::memory_order_seq_cst) != call.number) return true;
+        header.current.store(none, std::memory_order_relaxed);
+        return false;
     }
 
     // Results of a map are packed into slabs, which are given back together when the map is over.
@@ -117,6 +137,18 @@ class Worker final : public detail::MapSink {
     }
 
     SegmentHeader& segment_header() { return *reinterpret_cast<SegmentHeader*>(segment_.data()); }
+
+    // Only after a task: a limit that is over at once must not keep the pool from working.
+    bool has_done_its_share(std::uint64_t more = 0) {
+        if (max_tasks_ && done_ + more >= max_tasks_) return true;
+        if (done_ + more == 0 || (max_age_.count() == 0 && max_growth_ == 0)) return false;
+        const auto now = Clock::now();
+        if (max_age_.count() != 0 && now - ready_ > max_age_) return true;
+        constexpr std::chrono::milliseconds between_looks{100};
+        if (max_growth_ == 0 || now < next_memory_look_) return false;
+        next_memory_look_ = now + between_looks;
+        return os::private_memory() > memory_when_ready_ + max_growth_;
+    }
 
     int planned_exit() {
         worker_context().finish();
@@ -156,7 +188,10 @@ class Worker final : public detail::MapSink {
 
     void handle(const TaskFrame& frame, std::span<const std::byte> inline_payload) {
         number_ = frame.number;
-        lane_.header().running.store(number_, std::memory_order_relaxed);
+        // One look at the clock a task: the end of one is the beginning of the next, unless there was a wait between.
+        began_ = ended_ ? *ended_ : Clock::now();
+        lane_.header().started.store(static_cast<std::uint64_t>(began_.time_since_epoch().count()), std::memory_order_relaxed);
+        lane_.header().running.store(number_, std::memory_order_release);
         if (frame.kind == TaskFrameKind::task || frame.kind == TaskFrameKind::map) output_.begins(number_, none);
         const auto payload = frame.payload_at ? segment_.bytes().subspan(frame.payload_at, frame.payload_size)
                                               : inline_payload.first(frame.payload_size);
@@ -233,8 +268,6 @@ class Worker final : public detail::MapSink {
     void run_task(const TaskFrame& frame, std::span<const std::byte> payload) {
         alignas(16) std::byte scratch[max_inline];
         serial::Writer writer(scratch);
-        // One look at the clock a task: the end of one is the beginning of the next, unless there was a wait between.
-        const auto begin = ended_ ? *ended_ : Clock::now();
         ResultFrame result{.kind = ResultFrameKind::value, .number = frame.number};
         std::vector<std::byte> record;
         try {
@@ -250,7 +283,7 @@ class Worker final : public detail::MapSink {
             result.kind = ResultFrameKind::failed;
         }
         ended_ = Clock::now();
-        result.nanoseconds = static_cast<std::uint64_t>(std::chrono::nanoseconds(*ended_ - begin).count());
+        result.nanoseconds = static_cast<std::uint64_t>(std::chrono::nanoseconds(*ended_ - began_).count());
         ++done_;
         tasks_.release();
         const bool good = result.kind == ResultFrameKind::value;
@@ -281,11 +314,13 @@ class Worker final : public detail::MapSink {
         call.current = &lane_.header().current;
         call.sink = this;
         const TaskScope scope(seed_, job.call, 0, call.current);
+        call.leave = &lane_.header().leave;
+        call.number = frame.number;
+        call.timed = job.timed != 0;
         job_ = frame.job_at;
         slab_left_ = 0;
 
-        const auto begin = Clock::now();
-        auto claimed_at = begin;
+        auto claimed_at = began_;
         std::uint64_t elements = 0;
         ChunkSize chunk;
         std::exception_ptr unusable;
@@ -306,11 +341,12 @@ class Worker final : public detail::MapSink {
             chunk.learn(call.end - call.begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(now - claimed_at).count()));
             claimed_at = now;
             elements += call.end - call.begin;
-            if (max_tasks_ && done_ + elements >= max_tasks_) break;
+            if (call.leave->load(std::memory_order_relaxed) == call.number) break;
+            if (has_done_its_share(elements)) break;
         }
         done_ += elements;
         lane_.header().current.store(none, std::memory_order_relaxed);
-        publish({.kind = ResultFrameKind::map_left, .number = frame.number, .nanoseconds = nanoseconds_since(begin),
+        publish({.kind = ResultFrameKind::map_left, .number = frame.number, .nanoseconds = nanoseconds_since(began_),
                  .elements = elements}, {}, {}, true);
     }
 
@@ -379,6 +415,7 @@ class Worker final : public detail::MapSink {
         std::byte* place = results_.reserve(size);
         if (place) return place;
         // Whoever waits, or else the pool's own thread, empties the ring.
+        ended_.reset();
         call_for_help();
         shm::wait_until<shm::Ordering::fenced>(lane_.header().result_room,
                                                [&] { return (place = results_.reserve(size)) != nullptr; },
@@ -423,12 +460,18 @@ class Worker final : public detail::MapSink {
     std::uint64_t lane_number_;
     std::uint64_t max_tasks_;
     std::uint64_t seed_;
+    std::chrono::nanoseconds max_age_;
+    std::uint64_t max_growth_;
+    Clock::time_point ready_{};
+    std::uint64_t memory_when_ready_ = 0;
+    Clock::time_point next_memory_look_{};
     transport::FrameReader tasks_;
     transport::FrameWriter results_;
     ResultHeap heap_;
     shm::Patience patience_;
     std::unordered_map<std::uint32_t, Callable> callables_;
     std::unordered_map<std::uint32_t, std::exception_ptr> broken_callables_;
+    Clock::time_point began_{};               // when the frame at work did
     std::optional<Clock::time_point> ended_;  // when the last task did, if there was no wait since
     std::uint64_t done_ = 0;                // tasks and elements, for max_tasks_
     std::uint64_t number_ = 0;              // of the frame at work
@@ -454,6 +497,8 @@ WorkerStart decode_worker_start(serial::Reader& reader) {
     start.lane_number = serial::decode<std::uint64_t>(reader);
     start.max_tasks = serial::decode<std::uint64_t>(reader);
     start.seed = serial::decode<std::uint64_t>(reader);
+    start.max_age = serial::decode<std::uint64_t>(reader);
+    start.max_growth = serial::decode<std::uint64_t>(reader);
     if (serial::decode<bool>(reader)) start.initializer = serial::decode<detail::EntryId>(reader);
     start.initializer_state = serial::decode<std::vector<std::byte>>(reader);
     for (auto count = serial::decode<std::uint64_t>(reader); count > 0; --count)
@@ -491,6 +536,8 @@ void encode_worker_start(serial::Writer& writer, const WorkerStart& start) {
     serial::encode(writer, start.lane_number);
     serial::encode(writer, start.max_tasks);
     serial::encode(writer, start.seed);
+    serial::encode(writer, start.max_age);
+    serial::encode(writer, start.max_growth);
     serial::encode(writer, start.initializer.has_value());
     if (start.initializer) serial::encode(writer, *start.initializer);
     serial::encode(writer, start.initializer_state);
@@ -503,6 +550,10 @@ const detail::EntryRecord& worker_entry() { return detail::entry_record<detail::
 }  // namespace mp::pool
 
 namespace mp::detail {
+
+bool map_element_begins(MapCall& call, std::uint64_t index) noexcept {
+    return call.sink->element_begins(call, index);
+}
 
 void map_element_failed(MapCall& call, std::uint64_t index) noexcept {
     call.sink->element_failed(index);

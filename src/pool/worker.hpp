@@ -23,6 +23,8 @@ struct WorkerStart {
     bool relayed = false;                             // standard output and error go to the pool's OutputRelay
     bool tagged = false;                              // which wants to know whose lines they are
     std::optional<serial::Handle> memory_group{};     // cgroup.procs of the group that limits it
+    std::uint64_t max_age = 0;                        // nanoseconds; 0: no limit
+    std::uint64_t max_growth = 0;                     // bytes of private memory; 0: no limit
     std::optional<detail::EntryId> initializer{};     // a PoolEntry of a task without arguments
     std::vector<std::byte> initializer_state{};
     std::vector<serial::Handle> initializer_handles{};

@@ -116,4 +116,8 @@ void Child::request_stop() {
     os::futex_wake_all(stop);
 }
 
+void Child::withdraw_stop() {
+    const_cast<std::atomic<std::uint32_t>&>(report().stop).store(0, std::memory_order_release);
+}
+
 }  // namespace mp::process

@@ -50,6 +50,8 @@ class Child {
 
     /// Asks the process's stop token to stop.
     void request_stop();
+    /// Takes that back, for a process that lives on.
+    void withdraw_stop();
     const ReportPage& report() const { return *reinterpret_cast<const ReportPage*>(report_.data()); }
 
   private:

@@ -59,10 +59,13 @@ void run_fold(PoolCall& pool_call) {
         const std::uint64_t first = position * fold.group;
         const std::uint64_t last = first + std::min(fold.group, fold.total - first);
         std::uint64_t element = first;
-        // As in run_map: what could crash comes after the line that says whose fault it is.
+        if (!element_begins(call, first)) {
+            call.end = at;
+            break;
+        }
         const auto next_value = [&]() -> decltype(auto) {
-            call.current->store(element, std::memory_order_relaxed);
-            std::atomic_signal_fence(std::memory_order_seq_cst);
+            // A group that has begun is not left half folded: it ends, or is stopped.
+            if (element != first && !element_begins(call, element)) call.current->store(element, std::memory_order_relaxed);
             return Plain::call(fold.function, Input::get(call, element));
         };
         try {

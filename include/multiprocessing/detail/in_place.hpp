@@ -71,8 +71,10 @@ void run_in_place(PoolCall& pool_call) {
     MapCall& call = *pool_call.map;
     for (std::uint64_t at = call.begin; at != call.end; ++at) {
         const std::uint64_t index = call.indices ? call.indices[at] : at;
-        call.current->store(index, std::memory_order_relaxed);
-        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (!element_begins(call, index)) {
+            call.end = at;
+            break;
+        }
         try {
             std::invoke(held.function, elements[index]);
         } catch (...) {

@@ -29,17 +29,23 @@ namespace mp::detail {
 /// element (release, after the result), or by the caller when that failed or died; read by the caller (acquire).
 enum class ElementState : std::uint8_t { open = 0, value = 1, failed = 2 };
 
+struct MapCall;
+
 /// Where the results of a map's elements go that do not lie in an array.
 class MapSink {
   public:
     /// The current exception ended this element.
     virtual void element_failed(std::uint64_t element) noexcept = 0;
+    /// Before an element, when there is more to see to than its number; false when it is not to be run.
+    virtual bool element_begins(const MapCall&, std::uint64_t) noexcept { return true; }
     /// The bytes are copied. Throws when there is no memory for them.
     virtual void element_encoded(std::uint64_t position, std::span<const std::byte> bytes) = 0;
 
   protected:
     ~MapSink() = default;
 };
+
+inline const std::atomic<std::uint64_t> nobody_leaves{~std::uint64_t(0)};
 
 /// A stretch of a map, as the worker runs it. All pointers go into shared memory.
 struct MapCall {
@@ -52,8 +58,13 @@ struct MapCall {
     std::atomic<std::uint8_t>* states = nullptr;
     std::atomic<std::uint64_t>* current = nullptr;    ///< the element being run, for blame if this process dies
     MapSink* sink = nullptr;
+    const std::atomic<std::uint64_t>* leave = &nobody_leaves;  ///< holds `number` when the rest is not to be run
+    std::uint64_t number = 0;
+    bool timed = false;                               ///< elements have a time limit
 };
 
+/// Before an element when there is more to see to than its number: notes the time; false when it is not to be run.
+MP_EXPORT bool map_element_begins(MapCall& call, std::uint64_t index) noexcept;
 /// Tells the caller that the current exception ended this element.
 MP_EXPORT void map_element_failed(MapCall& call, std::uint64_t index) noexcept;
 /// Hands an encoded result over; the bytes are copied. Throws when there is no memory for it.
@@ -140,6 +151,16 @@ template <class R>
     requires serial::bytewise<R>
 inline constexpr bool result_is_array<R> = true;
 
+/// Says which element runs from now on; false when it is not to be run, nor those after it.
+inline bool element_begins(MapCall& call, std::uint64_t index) {
+    if (call.timed || call.leave->load(std::memory_order_relaxed) == call.number) [[unlikely]]
+        if (!map_element_begins(call, index)) return false;
+    call.current->store(index, std::memory_order_relaxed);
+    // The compiler may not move what could crash before the line that says whose fault it is.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return true;
+}
+
 /// map(f, range), starmap(f, range)
 template <class F, class How, class Input, class T>
 void run_map(PoolCall& pool_call) {
@@ -149,9 +170,10 @@ void run_map(PoolCall& pool_call) {
     MapCall& call = *pool_call.map;
     for (std::uint64_t position = call.begin; position != call.end; ++position) {
         const std::uint64_t index = call.indices ? call.indices[position] : position;
-        call.current->store(index, std::memory_order_relaxed);
-        // The compiler may not move what could crash before the line that says whose fault it is.
-        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (!element_begins(call, index)) {
+            call.end = position;
+            break;
+        }
         try {
             if constexpr (std::is_void_v<R>) {
                 How::call(function, Input::get(call, index));
