@@ -1,5 +1,6 @@
 """What a notebook's cells may do to their session: session_test.py LIBRARY INCLUDE. Exits 77 where clang-repl is missing."""
 import os
+import signal
 import sys
 import unittest
 
@@ -76,6 +77,26 @@ class OfCells(unittest.TestCase):
         cell = 'mp::Process greeting([] { std::puts("hello"); std::cerr << "warning\\n"; });\ngreeting.start();\ngreeting.join();'
         self.assertEqual(self.run_cell(cell), 'hello\n')
         self.assertEqual(self.printed['stderr'], 'warning\n')
+
+    def test_a_cell_that_reads_finds_nothing(self):
+        self.assertEqual(self.run_cell('int number = 5;\nstd::cin >> number;\nstd::cin.fail()'), 'true\n')
+        self.assertEqual(self.run_cell('1 + 1'), '2\n')
+
+    def test_z_an_interrupted_cell_ends_its_session(self):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        self.assertEqual(self.run_cell('1 + 1'), '2\n')
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            with self.assertRaises(KeyboardInterrupt):
+                signal.alarm(8)
+                self.run_cell('volatile bool forever = true;\nwhile (forever) {\n}')
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+        self.session.interrupt()
+        self.assertEqual(self.run_cell('2 + 3'), '5\n')
 
     def test_z_a_crash_is_told_and_a_new_session_begins(self):
         self.assertEqual(self.run_cell('int lost = 1;'), '')

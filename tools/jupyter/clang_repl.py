@@ -165,7 +165,7 @@ class Session:
         self.pidfd = os.pidfd_open(self.process.pid)
         errors = []
         try:
-            self.send(f'%lib {self.library}\n#include "notebook.hpp"\nnotebook::begin();\n',
+            self.send(f'%lib {self.library}\n#include "notebook.hpp"\nnotebook::begin();\n', 0,
                       lambda stream, text: errors.append(text))
         except Died as died:
             raise Died(f'{died}\n{"".join(errors)}') from None
@@ -186,7 +186,7 @@ class Session:
         if not self.check(name, output):
             return 'it does not compile'
         self.accepted.append(name)
-        heard = self.send(f'#include "{name}"\nnotebook::end();\n', output)
+        heard = self.send(f'#include "{name}"\nnotebook::end({self.number});\n', self.number, output)
         threw = [line[len('threw '):].replace('\v', '\n') for line in heard if line.startswith('threw ')]
         if threw:
             return threw[0]
@@ -205,7 +205,8 @@ class Session:
             output('stderr', re.sub(r'^\d+ (warning|error)s?.* generated\.\n', '', done.stderr, flags=re.MULTILINE))
         return done.returncode == 0
 
-    def send(self, text, output):
+    def send(self, text, number, output):
+        """Returns what was heard until the end of cell `number`."""
         try:
             self.process.stdin.write(text.encode())
             self.process.stdin.flush()
@@ -222,7 +223,7 @@ class Session:
             self.pass_on(streams, ready, output)
             if self.said in ready:
                 heard += os.read(self.said, 65536).decode(errors='replace')
-            if heard.endswith('end\n') and heard.split('\n')[-2] == 'end':
+            if f'\n{heard}'.endswith(f'\nend {number}\n'):
                 self.pass_on(streams, [fd for fd, _ in poll.poll(0)], output)
                 return heard.split('\n')[:-2]
             if self.pidfd in ready:
@@ -236,9 +237,16 @@ class Session:
             if text := os.read(fd, 1 << 20).decode(errors='replace'):
                 output(streams[fd], text)
 
-    def interrupt(self):
-        if self.process:
-            os.kill(self.process.pid, signal.SIGINT)
+    def interrupt(self, patience=5):
+        """Ends the session, whose one thread is busy with a cell: first as Ctrl-C does."""
+        if self.process is None:
+            return
+        os.kill(self.process.pid, signal.SIGINT)
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.bury()
 
     def bury(self):
         """Ends what is left of the session; says how it ended."""

@@ -28,7 +28,8 @@ class MultiprocessingKernel(Kernel):
             name = 'CellFailed'
         except KeyboardInterrupt:
             self.cpp.interrupt()
-            problem, name = 'interrupted', 'KeyboardInterrupt'
+            name = 'KeyboardInterrupt'
+            problem = 'interrupted; a new session begins with the next cell, and what was defined so far is gone'
         except Died as died:
             name = 'SessionDied'
             problem = (f'the C++ session was {died}' if str(died).startswith('killed') else f'the C++ session {died}')

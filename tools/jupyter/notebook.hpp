@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <typeinfo>
 
@@ -79,17 +80,20 @@ inline bool compiled() {
 }
 
 /// After each cell, whether it was compiled or not.
-inline void end() {
+inline void end(int cell) {
     flush();
     failed = false;
-    tell("end");
+    tell("end " + std::to_string(cell));
 }
 
 inline bool begin() {
     // The program at hand is the compiler, of which a fresh copy would know none of the notebook's functions.
     mp::set_start_method(mp::StartMethod::fork);
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
-    tell("end");
+    // What stands in stdin are the kernel's next commands: a cell that reads finds nothing.
+    static std::stringbuf nothing;
+    std::cin.rdbuf(&nothing);
+    tell("end 0");
     return true;
 }
 
