@@ -229,7 +229,7 @@ int main(int argc, char** argv) {
                         alone.root_busy);
             one.points.emplace_back(static_cast<double>(workers), alone.efficiency);
             Simulation with_agents(workers - workers % agents, agents, mean, tasks_each, costs);
-            if (with_agents.tasks() > 60'000'000) {
+            if (with_agents.tasks() > 25'000'000) {
                 std::printf("too many tasks to simulate: a third level is needed\n");
                 continue;
             }
@@ -239,7 +239,7 @@ int main(int argc, char** argv) {
             std::fflush(stdout);
         }
         lines.push_back(std::move(one));
-        if (mean < 1e7) lines.push_back(std::move(tree));
+        if (mean < 1e6) lines.push_back(std::move(tree));  // those of longer tasks lie above it
     }
     if (!svg.empty() && !write_svg(svg, lines)) {
         std::fprintf(stderr, "cannot write %s\n", svg.c_str());

@@ -3,9 +3,12 @@
 #include <omp.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
+#include <tbb/parallel_reduce.h>
 #include <tbb/task_group.h>
 
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <stdexcept>
 #include <string>
@@ -80,7 +83,7 @@ void map_rows(bench::Suite& suite, mp::Pool& pool, int us) {
     const auto spins = us * bench::spins_per_microsecond();
     const int count = count_for(us, 120'000);
     // Bounds travel, and the time of a task with the function.
-    auto ours = [&pool, spins, count](mp::MapOptions options) {
+    auto ours = [&pool, spins, count](mp::CallOptions options) {
         const auto found = pool.map([spins](int) { return busy(spins); }, mp::range(0, count), options);
         expect(found.size() == static_cast<std::size_t>(count) && found.back() == 1);
     };
@@ -153,6 +156,84 @@ void submit_rows(bench::Suite& suite, mp::Pool& pool, bench::ThreadPool& threads
     suite.run(std::move(row));
 }
 
+// The other ways to hand tasks out: for effects alone, folded, one by one as they finish.
+void other_rows(bench::Suite& suite, mp::Pool& pool, int us) {
+    const auto spins = us * bench::spins_per_microsecond();
+    const int count = count_for(us, 120'000);
+    const std::string length = std::to_string(us) + " us tasks";
+    suite.run({.name = "for_each of " + length,
+               .unit = "M tasks/s",
+               .better = Better::higher,
+               .ours = {"mp::Pool::for_each",
+                        millions_a_second(
+                            count, [=, &pool] { pool.for_each([spins](int) { busy(spins); }, mp::range(0, count)); })},
+               .peers = {{"oneTBB parallel_for", millions_a_second(count, [=] {
+                              tbb::parallel_for(tbb::blocked_range<int>(0, count), [&](const auto& part) {
+                                  for (int i = part.begin(); i != part.end(); ++i) busy(spins);
+                              });
+                          })}}});
+    suite.run(
+        {.name = "reduce of " + length,
+         .unit = "M tasks/s",
+         .better = Better::higher,
+         .ours = {"mp::Pool::reduce", millions_a_second(count,
+                                                        [=, &pool] {
+                                                            expect(pool.reduce([spins](int) { return busy(spins); },
+                                                                               std::plus<>{}, 0,
+                                                                               mp::range(0, count)) == count);
+                                                        })},
+         .peers = {{"oneTBB parallel_reduce", millions_a_second(count,
+                                                                [=] {
+                                                                    expect(tbb::parallel_reduce(
+                                                                               tbb::blocked_range<int>(0, count), 0,
+                                                                               [&](const auto& part, int sum) {
+                                                                                   for (int i = part.begin();
+                                                                                        i != part.end(); ++i)
+                                                                                       sum += busy(spins);
+                                                                                   return sum;
+                                                                               },
+                                                                               std::plus<>()) == count);
+                                                                })},
+                   {"OpenMP reduction", millions_a_second(count, [=] {
+                        int sum = 0;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(workers) reduction(+ : sum)
+                        for (int i = 0; i < count; ++i) sum += busy(spins);
+                        expect(sum == count);
+                    })}}});
+    const int streamed = count_for(us, 60'000);
+    bench::Row row{
+        .name = "imap_unordered of " + length,
+        .unit = "M tasks/s",
+        .better = Better::higher,
+        .ours = {"mp::Pool::imap_unordered", millions_a_second(streamed,
+                                                               [=, &pool] {
+                                                                   int sum = 0;
+                                                                   for (const int one : pool.imap_unordered(
+                                                                            [spins](int) { return busy(spins); },
+                                                                            mp::range(0, streamed)))
+                                                                       sum += one;
+                                                                   expect(sum == streamed);
+                                                               })},
+        .peers = {{"oneTBB parallel_pipeline", millions_a_second(streamed, [=] {
+                       int next = 0, sum = 0;
+                       tbb::parallel_pipeline(16, tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order,
+                                                                              [&](tbb::flow_control& control) {
+                                                                                  if (next == streamed) control.stop();
+                                                                                  return next++;
+                                                                              }) &
+                                                      tbb::make_filter<int, int>(tbb::filter_mode::parallel,
+                                                                                 [=](int) { return busy(spins); }) &
+                                                      tbb::make_filter<int, void>(tbb::filter_mode::serial_out_of_order,
+                                                                                  [&](int one) { sum += one; }));
+                       expect(sum == streamed);
+                   })}}};
+    if (us == 10 || !suite.quick()) {
+        const int few = us <= 10 ? 3000 : 40'000 / us;
+        row.peers.push_back(python_tasks("Python Pool.imap_unordered", "imap_unordered", us, few));
+    }
+    suite.run(std::move(row));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -175,6 +256,7 @@ int main(int argc, char** argv) {
     for (const int us : {0, 1, 10, 100, 1000}) {
         map_rows(suite, pool, us);
         submit_rows(suite, pool, threads, us);
+        other_rows(suite, pool, us);
     }
     return suite.finish();
 }

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace bench {
 
@@ -120,7 +122,7 @@ std::string line_plot(const std::string& x_label, const std::string& y_label, co
                        (top + bottom) / 2, escaped(y_label));
     constexpr std::array dashes{"none", "7 4", "2 4", "10 3 2 3", "4 2"};
     std::size_t number = 0;
-    double last_label = -100;
+    std::vector<std::pair<double, std::string>> labels;
     for (const auto& line : lines) {
         if (line.points.empty()) continue;
         std::string points;
@@ -131,11 +133,15 @@ std::string line_plot(const std::string& x_label, const std::string& y_label, co
         for (const auto& [x, y] : line.points)
             svg +=
                 fmt::format("<circle class='line{}' cx='{:.1f}' cy='{:.1f}' r='2.5'/>", colour, across.at(x), up.at(y));
-        double place = up.at(line.points.back().second) + 4;
-        if (std::abs(place - last_label) < 14) place = last_label + 14;
-        last_label = place;
-        svg += fmt::format("<text class='label' x='{}' y='{:.1f}'>{}</text>\n", right + 8, place, escaped(line.label));
+        labels.emplace_back(up.at(line.points.back().second) + 4, escaped(line.label));
         ++number;
+    }
+    // Beside the ends of the lines, or as near as leaves them readable.
+    std::sort(labels.begin(), labels.end());
+    double least = 0;
+    for (const auto& [place, label] : labels) {
+        least = std::max(place, least + 14);
+        svg += fmt::format("<text class='label' x='{}' y='{:.1f}'>{}</text>\n", right + 8, least, label);
     }
     return svg + "</svg>\n";
 }
