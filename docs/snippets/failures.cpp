@@ -3,14 +3,23 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
 
 int risky(int x) {
     if (x == 2) ::raise(SIGKILL);
     if (x == 3) throw std::out_of_range("3 is too much");
     return 10 * x;
+}
+
+int slow(int milliseconds) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    return milliseconds;
 }
 
 int main() {
@@ -25,6 +34,12 @@ int main() {
         }
     }
 
+    try {
+        pool.apply({.task_timeout = 50ms}, slow, 60'000);
+    } catch (const mp::TaskTimeout&) {
+        std::puts("too slow");
+    }
+
     mp::Value<int> attempts(0);
     const int result = pool.apply({.retries = mp::Retries{.exception = 2}}, [](mp::Value<int> count) {
         if (++count < 3) throw std::runtime_error("not yet");
@@ -37,4 +52,5 @@ int main() {
 // task 1: signal 9
 // 3 is too much
 // 40
+// too slow
 // attempt 3 succeeded
