@@ -37,7 +37,7 @@ set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME multiprocessing-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS ${MP_EXACTLY})
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "process parallelism that survives crashes - programs
- primes counts the primes of a range on all CPUs.")
+ primes counts the primes of a range on all CPUs; mp-top shows the pools that run.")
 
 set(CPACK_DEBIAN_DOCUMENTATION_PACKAGE_NAME multiprocessing-doc)
 set(CPACK_DEBIAN_DOCUMENTATION_PACKAGE_SECTION doc)

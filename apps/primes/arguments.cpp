@@ -98,6 +98,8 @@ std::variant<Arguments, Exit> parse_arguments(const std::vector<std::string>& wo
     app.add_option("--frequency", frequency, "also chart the frequency of primes in N equal parts of the range")
         ->type_name("N");
     app.add_option("--svg", a.svg, "write that chart as a picture")->type_name("FILE");
+    app.add_option("--report", a.report, "write what the pool did as a page for any browser")->type_name("FILE.html");
+    app.add_option("--trace", a.trace, "write it as trace events, for ui.perfetto.dev")->type_name("FILE.json");
     app.add_flag("--json", a.json, "print one JSON object instead of text");
     app.add_flag("--quiet", a.quiet, "print the count alone, and no progress");
     app.add_flag("--no-progress", no_progress, "draw no progress bar");
@@ -126,6 +128,14 @@ std::variant<Arguments, Exit> parse_arguments(const std::vector<std::string>& wo
         if (given("--crash-worker")) a.crash_worker = small_number("--crash-worker", crash, most_workers);
         if (a.mode == Mode::serial) a.job.workers = 1;
         if (given("--svg") && a.svg.empty()) throw BadInput("--svg needs the name of a file");
+        for (const auto& [option, file] : {std::pair("--report", a.report), std::pair("--trace", a.trace)}) {
+            if (!given(option)) continue;
+            if (file.empty()) throw BadInput(fmt::format("{} needs the name of a file", option));
+            if (a.mode != Mode::pool || a.compare)
+                throw BadInput(fmt::format("{} shows a pool; leave out --mode and --compare", option));
+        }
+        if (given("--report") && !a.report.ends_with(".html")) throw BadInput("--report writes a page; its name must end in .html");
+        if (given("--trace") && a.trace.ends_with(".html")) throw BadInput("--trace writes trace events; for a page say --report");
         check_combinations(a, given("--crash-worker"));
         a.progress = !a.quiet && !no_progress;
         return a;

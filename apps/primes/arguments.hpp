@@ -23,6 +23,8 @@ struct Arguments {
     bool compare = false;
     bool frequency = false;  ///< then job.parts is their number
     std::string svg;
+    std::string report;  ///< files that show the run; empty: none
+    std::string trace;
     bool json = false;
     bool quiet = false;
     bool progress = true;

@@ -2,11 +2,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/errors.hpp>
+#include <multiprocessing/trace.hpp>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -75,9 +79,25 @@ int compare(const Arguments& arguments) {
     return results.back().partial ? interrupted : 0;
 }
 
+// Two files of one recording, either, or none.
+void begin_session(std::optional<mp::trace::Session>& session, const Arguments& arguments) {
+    namespace fs = std::filesystem;
+    try {
+        if (!arguments.report.empty() && !arguments.trace.empty())
+            session.emplace(std::initializer_list<fs::path>{arguments.report, arguments.trace});
+        else if (!arguments.report.empty() || !arguments.trace.empty())
+            session.emplace(fs::path(arguments.report + arguments.trace));
+    } catch (const mp::SystemError& error) {
+        throw BadInput(error.what());
+    }
+}
+
 int count_once(const Arguments& arguments) {
     if (!arguments.svg.empty()) check_writable(arguments.svg);
+    std::optional<mp::trace::Session> session;
+    begin_session(session, arguments);
     const Result result = count(arguments.mode, arguments);
+    if (session) session->finish();
     if (arguments.json) {
         print(json_text(result, arguments.frequency));
     } else if (arguments.quiet) {

@@ -14,12 +14,14 @@
 #include <multiprocessing/init.hpp>
 #include <multiprocessing/listener.hpp>
 #include <multiprocessing/literals.hpp>
+#include <multiprocessing/log.hpp>
 #include <multiprocessing/managed.hpp>
 #include <multiprocessing/managers.hpp>
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/output.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
+#include <multiprocessing/progress.hpp>
 #include <multiprocessing/proxy.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/range.hpp>
@@ -30,9 +32,12 @@
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/snapshot_map.hpp>
 #include <multiprocessing/stack.hpp>
+#include <multiprocessing/stats.hpp>
+#include <multiprocessing/status.hpp>
 #include <multiprocessing/stream.hpp>
 #include <multiprocessing/synchronize.hpp>
 #include <multiprocessing/task_rng.hpp>
+#include <multiprocessing/trace.hpp>
 #include <multiprocessing/version.hpp>
 #include <multiprocessing/wait.hpp>
 #include <multiprocessing/worker_state.hpp>

@@ -226,6 +226,9 @@ class Pool {
     MP_EXPORT int workers() const;
     /// Their process numbers at this moment; those being replaced are left out.
     MP_EXPORT std::vector<pid_t> pids() const;
+    /// What its workers did with their time until now, in numbers and in words: see PoolStats. Also after join().
+    /// `std::cout << pool.stats()` prints a table. Does not ask the workers.
+    MP_EXPORT PoolStats stats() const;
 
   private:
     static PoolOptions with_workers(int workers) {
@@ -269,7 +272,7 @@ class Pool {
             using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
             const F function(given);
             const auto map = begin_map<How, F>(function, range, options);
-            map->wait(-1);
+            detail::wait_for(*map, options);
             if (auto error = map->first_error()) std::rethrow_exception(std::move(error));
             return detail::map_values<R>(*map);
         }
@@ -283,7 +286,7 @@ class Pool {
             using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
             const F function(given);
             const auto map = begin_map<How, F>(function, range, options);
-            map->wait(-1);
+            detail::wait_for(*map, options);
             if (auto error = map->failure()) std::rethrow_exception(std::move(error));
             return detail::map_outcomes<R>(*map);
         }

@@ -19,6 +19,7 @@
 #include <multiprocessing/function.hpp>
 #include <multiprocessing/literals.hpp>
 #include <multiprocessing/output.hpp>
+#include <multiprocessing/progress.hpp>
 #include <multiprocessing/outcome.hpp>
 #include <multiprocessing/worker_state.hpp>
 
@@ -188,6 +189,9 @@ struct CallOptions {
     /// and both end with TaskTimeout: map throws that, map_outcomes has it beside the results so far.
     std::optional<TimeLimit> timeout{};
     std::optional<Retries> retries{};
+    /// Shows how far the call is, or tells it to a function: true, a ProgressStyle, or a function that takes a Progress.
+    /// Without meaning for a single task.
+    ProgressOption progress{};
     /// Names the call in messages: `label(#7, attempt 1): …` instead of the function's name.
     std::string label{};
     /// Of imap and its kin: elements that are taken from the input ahead of the result that is being used. Left out: a

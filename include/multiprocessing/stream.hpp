@@ -122,6 +122,7 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
               function(std::move(given_function)),
               view(std::move(given_view)),
               options(std::move(given_options)),
+              progress(options, length(view), *engine),
               under_way(*engine) {
             if (options.window && *options.window < 1)
                 throw std::invalid_argument("window must be at least 1, not " + std::to_string(*options.window));
@@ -147,9 +148,11 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
             if (under_way.size() == 0) {
                 if (input_error) std::rethrow_exception(std::exchange(input_error, nullptr));
                 over = true;
+                progress.finish();
                 return;
             }
             const auto task = under_way.next();
+            progress.one(task->first_error() != nullptr);
             argument_bytes -= argument_bytes / (under_way.size() + 1);
             result_bytes += task->bytes().size();
             ++results;
@@ -178,6 +181,11 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
                     return;
                 if (!pull()) return;
             }
+        }
+
+        static std::optional<std::uint64_t> length(View& view) {
+            if constexpr (std::ranges::sized_range<View>) return static_cast<std::uint64_t>(std::ranges::size(view));
+            else return std::nullopt;
         }
 
         // Sends one element; false when there is none.
@@ -238,6 +246,7 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
         std::uint64_t argument_bytes = 0;  // of what is under way, about
         std::uint64_t result_bytes = 0, results = 0;
         std::optional<Value> current;
+        detail::StreamProgress progress;
         detail::UnderWay<Order> under_way;
     };
 

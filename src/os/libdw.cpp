@@ -33,7 +33,8 @@ std::optional<Api> load() {
         find(library, "dwarf_attr", api.attr) && find(library, "dwarf_formref_die", api.formref_die) &&
         find(library, "dwarf_formstring", api.formstring) && find(library, "dwarf_formudata", api.formudata) &&
         find(library, "dwarf_diename", api.diename) && find(library, "dwarf_getsrcfiles", api.getsrcfiles) &&
-        find(library, "dwarf_filesrc", api.filesrc);
+        find(library, "dwarf_filesrc", api.filesrc) && find(library, "dwarf_child", api.child) &&
+        find(library, "dwarf_siblingof", api.siblingof) && find(library, "dwarf_formblock", api.formblock);
     if (!complete) return std::nullopt;
     return api;
 }

@@ -26,6 +26,11 @@ struct Attribute {
     void* unit;
 };
 
+struct Block {
+    std::uint64_t length;
+    unsigned char* data;
+};
+
 struct Callbacks {
     int (*find_elf)(Module*, void**, const char*, std::uint64_t, char**, Elf**);
     int (*find_debuginfo)(Module*, void**, const char*, std::uint64_t, const char*, const char*, std::uint32_t, char**);
@@ -34,8 +39,10 @@ struct Callbacks {
     char** debuginfo_path;
 };
 
-constexpr int tag_class = 0x02, tag_structure = 0x13, tag_inlined_subroutine = 0x1d, tag_subprogram = 0x2e, tag_namespace = 0x39;
+constexpr int tag_class = 0x02, tag_structure = 0x13, tag_inlined_subroutine = 0x1d, tag_subprogram = 0x2e, tag_namespace = 0x39, tag_variable = 0x34,
+              tag_lexical_block = 0x0b;
 constexpr unsigned at_abstract_origin = 0x31, at_specification = 0x47;
+constexpr unsigned at_location = 0x02, at_decl_file = 0x3a, at_decl_line = 0x3b;
 constexpr unsigned at_call_file = 0x58, at_call_line = 0x59, at_linkage_name = 0x6e, at_mips_linkage_name = 0x2007;
 
 struct Api {
@@ -62,6 +69,9 @@ struct Api {
     int (*formudata)(Attribute*, std::uint64_t*);
     const char* (*diename)(Die*);
     int (*getsrcfiles)(Die*, Files**, std::size_t*);
+    int (*child)(Die*, Die*);
+    int (*siblingof)(Die*, Die*);
+    int (*formblock)(Attribute*, Block*);
     const char* (*filesrc)(Files*, std::size_t, std::uint64_t*, std::uint64_t*);
 };
 

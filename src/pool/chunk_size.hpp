@@ -13,7 +13,10 @@ class ChunkSize {
     std::uint64_t next(std::uint64_t left, std::uint64_t workers) const {
         return std::max<std::uint64_t>(1, std::min(size_, left / (4 * workers)));
     }
+    /// Nanoseconds an element took in the last claim; the largest number before the first.
+    std::uint64_t mean() const { return mean_; }
     void learn(std::uint64_t elements, std::uint64_t nanoseconds) {
+        mean_ = nanoseconds / std::max<std::uint64_t>(1, elements);
         if (elements < size_) return;  // says little about longer claims
         if (nanoseconds < target / 2) size_ *= 2;
         else if (nanoseconds > 2 * target) size_ = std::max<std::uint64_t>(1, size_ * target / nanoseconds);
@@ -22,6 +25,7 @@ class ChunkSize {
   private:
     static constexpr std::uint64_t target = 200'000;  // nanoseconds a claim
     std::uint64_t size_ = 1;
+    std::uint64_t mean_ = ~std::uint64_t(0);
 };
 
 }  // namespace mp::pool

@@ -7,6 +7,7 @@
 
 #include <multiprocessing/errors.hpp>
 
+#include "os/log.hpp"
 #include "os/memory.hpp"
 
 namespace mp::detail {
@@ -128,6 +129,7 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     Lock lock(mutex_);
     require_usable(lock);
     task->callable = spec.prepared ? static_cast<PoolPrepared&>(**spec.prepared).callable : callables_.intern(spec.callable);
+    task->label_number = insight_.label(*task->callable, task->terms->label);
     renew_snapshot(lock);
     if (task->arguments_size > pool::max_inline) {
         task->arguments_at = allocate(lock, task->arguments_size, "arguments");
@@ -151,6 +153,10 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
         task->limited = true;
         expect_look(limit);
     }
+    insight_.submitted();
+    globals_.used(options_.name);
+    if (os::logs(LogLevel::debug)) [[unlikely]]
+        os::LogLine(LogLevel::debug, "task.submitted").add("pool", options_.name).add("task", info(*task).to_string());
     schedule_.submit(reinterpret_cast<std::uintptr_t>(task.get()));
     pump(lock);
     return task;
@@ -198,9 +204,11 @@ bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
 }
 
 void PoolCore::pump(const Lock& lock) {
+    if (insight_.session_changed()) [[unlikely]] look_around(lock);
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (!workers_[i].sent.empty() || !workers_[i].ready) take_results(lock, i);
     hand_out(lock);
+    insight_.queue(schedule_.waiting(), schedule_.assigned());
 }
 
 // No call will use it again: workers that hold it, and perhaps a large table bound to it, need it no longer.
@@ -217,6 +225,8 @@ void PoolCore::forget(const Lock& lock, std::shared_ptr<Callable> callable) {
 }
 
 void PoolCore::finish(const Lock& lock, PoolTask& task) {
+    if (os::logs(LogLevel::debug)) [[unlikely]]
+        os::LogLine(LogLevel::debug, task.error ? "task.failed" : "task.done").add("pool", options_.name).add("task", info(task).to_string());
     if (task.limited) limits_.erase(task.limit);
     if (task.place == PoolTask::Place::delayed) delayed_.erase(task.again);
     task.limited = false;

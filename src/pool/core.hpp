@@ -23,7 +23,9 @@
 #include "os/own_pid.hpp"
 #include "pool/callable_table.hpp"
 #include "pool/callback_thread.hpp"
+#include "pool/globals_check.hpp"
 #include "pool/heap.hpp"
+#include "pool/insight.hpp"
 #include "pool/job.hpp"
 #include "os/memory_limit.hpp"
 #include "pool/lane.hpp"
@@ -39,7 +41,7 @@
 
 namespace mp::detail {
 
-class PoolCore final : public Engine {
+class PoolCore final : public Engine, public trace::Source {
   public:
     explicit PoolCore(PoolOptions options);
     ~PoolCore() override;
@@ -85,6 +87,9 @@ class PoolCore final : public Engine {
     std::vector<pid_t> pids() override;
     /// What each worker's place has seen so far.
     std::vector<pool::LifeCounters> life() const;
+    PoolStats stats() override;
+    /// Of a map that goes on.
+    MapProgress progress(const pool::Job& job);
 
   private:
     using Lock = std::unique_lock<std::mutex>;
@@ -224,6 +229,8 @@ class PoolCore final : public Engine {
     std::atomic<std::uint8_t>* states(const pool::Job& job) const;
 
     // Life and death of workers.
+    void flush(trace::Recorder& recorder) override;
+    void look_around(const Lock& lock);
     void watch();
     Worker launch(std::size_t index);
     void install(const Lock& lock, std::size_t index, Worker worker);
@@ -268,6 +275,8 @@ class PoolCore final : public Engine {
     std::vector<std::shared_ptr<process::Child>> dying_;  // buried already, while they write their cores
     std::vector<std::shared_ptr<pool::Job>> jobs_;
     pool::CallableTable callables_;
+    pool::Insight insight_;
+    pool::GlobalsCheck globals_;
     std::uint64_t next_lane_ = 1;
     std::size_t waiting_callers_ = 0;
     int awaiting_any_ = 0;                           // callers that want to know of each result

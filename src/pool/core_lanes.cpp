@@ -108,6 +108,7 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     frame.notify = notify;
     frame.job_at = task.call;
     frame.round_at = task.index.value_or(0);
+    frame.label = task.label_number;
     const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
     if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
     if (frame.handles && !send_handles(worker, task.handles)) return false;
@@ -145,6 +146,7 @@ bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
                 continue;
             }
             frame.callable = queued.job->callable->number;
+            frame.label = queued.job->label_number;
         }
         if (queued.job) name_output(lock, worker, *queued.job->callable, queued.job->terms.label);
         if (queued.job && queued.job->terms.timed()) expect_look(Clock::now() + queued.job->terms.task_timeout);

@@ -5,6 +5,7 @@
 
 #include <multiprocessing/errors.hpp>
 
+#include "os/log.hpp"
 #include "pool/core.hpp"
 
 namespace mp::detail {
@@ -44,6 +45,7 @@ class PoolMap final : public PendingMap {
     }
     void forget(const Completion& completion) override { core_->forget(job_->watchers, completion); }
     Engine& engine() override { return *core_; }
+    MapProgress progress() override { return core_->progress(*job_); }
 
     std::uint64_t size() const override { return job_->count; }
     bool has_value(std::uint64_t index) const override { return core_->has_value(*job_, index); }
@@ -109,6 +111,9 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
             header.results_at = take(spec.count * result_size, "results");
         }
         job->callable = callables_.intern(spec.callable);
+        job->label_number = insight_.label(*job->callable, job->terms.label);
+        insight_.mapped(spec.count);
+        globals_.used(options_.name);
         renew_snapshot(lock);
     }
     std::memcpy(segment_.data() + job->at, &header, sizeof header);
@@ -119,6 +124,9 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     {
         Lock lock(mutex_);
         if (!broken_.empty() || terminated_) require_usable(lock);
+        if (os::logs(LogLevel::debug)) [[unlikely]]
+            os::LogLine(LogLevel::debug, "map.started").add("pool", options_.name).add("task", info(*job, 0).function).add("label", job->terms.label).add("elements", job->count);
+        if (insight_.session_changed()) [[unlikely]] look_around(lock);
         jobs_.push_back(job);
         if (job->limit) expect_look(*job->limit);
         try {
@@ -279,6 +287,8 @@ void PoolCore::end(const Lock& lock, Job& job) {
         }))
         job.stopped = Job::Stopped::no;
     job.done = true;
+    if (os::logs(LogLevel::debug)) [[unlikely]]
+        os::LogLine(LogLevel::debug, "map.ended").add("pool", options_.name).add("elements", job.count).add("failed", job.errors.size());
     std::erase_if(jobs_, [&](const auto& other) { return other.get() == &job; });
     tell(lock, job.watchers);
     if (job.abandoned) release(lock, job);

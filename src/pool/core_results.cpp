@@ -37,6 +37,7 @@ void PoolCore::take_results(const Lock& lock, std::size_t index) {
         worker.freed += bytes.size();
         worker.results.release();
     }
+    if (insight_.recording()) insight_.drain(index, *worker.lane);
     if (worker.results.broken()) worker.broken = true;
     if (worker.broken && worker.child) worker.child->signal(SIGKILL);
     // A worker that found the ring full has filled it: by then much more than this is taken out.
@@ -77,10 +78,16 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
         }
     };
     if (frame.printed && relay_) relay_->expect();
+    if (frame.kind == ResultFrameKind::globals) {
+        const pool::ResultBytes bytes = keep();
+        globals_.fresh(options_.name, bytes.bytes());
+        return;
+    }
     if (frame.kind == ResultFrameKind::ready) {
         worker.ready = true;
         life_[index].ready = Clock::now();
         life_[index].initializing += life_[index].ready - life_[index].started;
+        insight_.ready(index);
         failed_starts_ = 0;
         return;
     }

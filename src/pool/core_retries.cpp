@@ -9,12 +9,14 @@ using pool::Job;
 // Nobody has the task any more.
 void PoolCore::task_failed(const Lock& lock, PoolTask& task, std::size_t index, std::exception_ptr error, FailureKind kind) {
     const Retries& retries = task.terms->retries;
+    if (kind == FailureKind::timeout) insight_.timed_out(index, info(task).to_string());
     if (terminated_ || !broken_.empty() || !pool::may_retry(retries, task.failures, kind)) {
         fail(lock, task, std::move(error));
         return;
     }
     ++task.failures.of[static_cast<std::size_t>(kind)];
     ++life_[index].retries;
+    insight_.retried(index, info(task).to_string());
     task.state.store(PoolTask::State::pending, std::memory_order_relaxed);
     if (retries.when) {
         task.place = PoolTask::Place::asking;
@@ -44,6 +46,7 @@ void PoolCore::element_failed(const Lock&, const std::shared_ptr<Job>& job, std:
     // Of a map that is being stopped, it is what all elements without a result end with.
     if (job->stopped != Job::Stopped::no || job->failure) return;
     const Retries& retries = job->terms.retries;
+    if (kind == FailureKind::timeout) insight_.timed_out(index, info(*job, element * job->group).to_string());
     const auto known = job->failures.find(element);
     if (terminated_ || !pool::may_retry(retries, known == job->failures.end() ? pool::FailureCounts{} : known->second, kind)) {
         job->errors.emplace(element, std::move(error));
@@ -51,6 +54,7 @@ void PoolCore::element_failed(const Lock&, const std::shared_ptr<Job>& job, std:
     }
     ++job->failures[element].of[static_cast<std::size_t>(kind)];
     ++life_[index].retries;
+    insight_.retried(index, info(*job, element * job->group).to_string());
     if (retries.when) {
         ++job->taking_part;  // so that the map does not end before the answer
         ask({nullptr, job, element, std::move(error)});

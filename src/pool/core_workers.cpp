@@ -11,6 +11,7 @@
 #include <multiprocessing/errors.hpp>
 
 #include "os/image.hpp"
+#include "os/log.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 #include "os/threads.hpp"
@@ -63,6 +64,11 @@ void PoolCore::start() {
     // After the snapshot, which must not see another thread.
     if (options_.output != Output::inherit)
         relay_ = std::make_unique<pool::OutputRelay>(options_.name, options_.output, options_.output_limit);
+    insight_.start(options_.name, workers_.size());
+    {
+        const Lock lock(mutex_);
+        look_around(lock);
+    }
     try {
         for (std::size_t i = 0; i < workers_.size(); ++i) {
             Worker worker = launch(i);
@@ -112,6 +118,9 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
     start.segment = serial::Handle::duplicate(segment_file_.get());
     start.socket = serial::Handle(sockets->second.release());
     start.nudge = serial::Handle::duplicate(nudge_.get());
+    start.status = serial::Handle::duplicate(insight_.file());
+    start.status_size = insight_.size();
+    start.place = index;
     start.lane_size = worker.lane->size();
     start.segment_size = segment_.size();
     start.lane_number = worker.lane_number;
@@ -155,6 +164,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
     spec.arguments = arguments.bytes();
     spec.handles = arguments.handles();
     spec.snapshot = worker.snapshot;
+    insight_.launching(index);
     worker.child = process::launch(spec);
     return worker;
 }
@@ -162,6 +172,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
 void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
     worker.generation = callables_.generation();
     if (awaiting_any_) worker.lane->header().awaited.store(0, std::memory_order_relaxed);
+    insight_.launched(index, worker.child->pid());
     workers_[index] = std::move(worker);
     ++life_[index].starts;
     life_[index].started = Clock::now();
@@ -188,6 +199,7 @@ void PoolCore::watch() {
     bool retry_start = false;
     int look_again = -1;
     auto next_look = Clock::time_point::max();
+    bool recording = false;
     while (true) {
         std::vector<pollfd> watched{{nudge_.get(), POLLIN, 0}};
         std::vector<std::pair<std::size_t, std::shared_ptr<process::Child>>> children;
@@ -202,10 +214,13 @@ void PoolCore::watch() {
             for (const auto& child : dying_) watched.push_back({child->sentinel(), POLLIN, 0});
             if (children.empty() && dying_.empty() && (stopping_ || !broken_.empty()) && questions_.empty()) return;
             next_look = next_look_;
+            recording = insight_.recording();
         }
         auto until = base::Deadline::at(next_look);
         if (next_look == Clock::time_point::max()) until = base::Deadline::never();
         if (look_again >= 0) until = earlier(until, base::Deadline::after(std::chrono::milliseconds(look_again)));
+        // While a session records, what workers write down is taken before they write over it.
+        if (recording) until = earlier(until, base::Deadline::after(std::chrono::milliseconds(20)));
         if (retry_start) until = earlier(until, base::Deadline::after(std::chrono::milliseconds(100)));
         os::retry([&] { return ::poll(watched.data(), watched.size(), until.poll_timeout()); });
         std::uint64_t count;
@@ -296,6 +311,10 @@ void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status, bool
     }
     if (ending) dying_.push_back(worker.child);
     const bool planned = worker.lane->header().planned_end.load(std::memory_order_acquire) != 0;
+    insight_.gone(index, *worker.lane, {.planned = planned,
+                                        .text = status.to_string(),
+                                        .at_work = worker.lane->header().running.load(std::memory_order_relaxed) != 0,
+                                        .element = worker.lane->header().current.load(std::memory_order_relaxed)});
     // First, since breaking the pool ends tasks that this worker's list still names.
     const bool in_task = blame(lock, worker, index, status);
     if (worker.ready) life_[index].lived += Clock::now() - life_[index].ready;
@@ -415,6 +434,7 @@ void PoolCore::abandon_all(const Lock& lock, const std::function<std::exception_
 void PoolCore::break_pool(const Lock& lock, const std::string& cause) {
     if (!broken_.empty()) return;
     broken_ = cause;
+    if (os::logs(LogLevel::warning)) os::LogLine(LogLevel::warning, "pool.broken").add("pool", options_.name).add("cause", cause);
     const auto error = std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + cause));
     abandon_all(lock, [&](const TaskInfo&) { return error; });
     wake_watch();
@@ -431,6 +451,7 @@ void PoolCore::close() {
     require_owner();
     Lock lock(mutex_);
     closed_ = true;
+    if (os::logs(LogLevel::info)) os::LogLine(LogLevel::info, "pool.closed").add("pool", options_.name);
 }
 
 void PoolCore::join() {
@@ -451,6 +472,10 @@ void PoolCore::join() {
     std::lock_guard ending(ending_);
     if (watch_.joinable()) watch_.join();
     if (relay_) relay_->finish();
+    {
+        const Lock lock(mutex_);
+        insight_.leave_session();
+    }
     callbacks_.finish();
 }
 
@@ -461,6 +486,7 @@ void PoolCore::terminate() {
         closed_ = stopping_ = true;
         if (!terminated_) {
             terminated_ = true;
+            if (os::logs(LogLevel::info)) os::LogLine(LogLevel::info, "pool.terminated").add("pool", options_.name);
             abandon_all(lock, [](const TaskInfo& task) {
                 return std::make_exception_ptr(TaskCancelled(task, "the pool was terminated"));
             });
@@ -470,6 +496,10 @@ void PoolCore::terminate() {
     std::lock_guard ending(ending_);
     if (watch_.joinable()) watch_.join();
     if (relay_) relay_->finish();
+    {
+        const Lock lock(mutex_);
+        insight_.leave_session();
+    }
     callbacks_.finish();
 }
 

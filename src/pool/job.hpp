@@ -28,6 +28,7 @@ struct PoolJob {
     std::vector<std::uint64_t> blocks;       // all of it in the segment
     std::shared_ptr<pool::Callable> callable;
     pool::CallTerms terms;
+    std::uint32_t label_number = 0;          // on the status page
     std::uint64_t chunk = 0;
     bool encoded = false;
 

@@ -16,6 +16,7 @@ class LaneMemory {
     LaneHeader& header() const { return *reinterpret_cast<LaneHeader*>(mapping_.data()); }
     std::span<std::byte> tasks() const { return mapping_.bytes().subspan(lane_tasks_at, ring_size); }
     std::span<std::byte> results() const { return mapping_.bytes().subspan(lane_results_at, ring_size); }
+    trace::Ring& recorded() const { return *reinterpret_cast<trace::Ring*>(mapping_.data() + lane_record_at); }
     /// `size` bytes at `offset`; empty where that does not lie in the lane's heap.
     std::span<std::byte> heap(std::uint64_t offset, std::uint64_t size) const {
         if (offset < lane_heap_at || offset > mapping_.size() || size > mapping_.size() - offset) return {};

@@ -41,6 +41,7 @@ void Pool::close() { engine_->close(); }
 void Pool::join() { engine_->join(); }
 void Pool::terminate() { engine_->terminate(); }
 int Pool::workers() const { return engine_->workers(); }
+PoolStats Pool::stats() const { return engine_->stats(); }
 std::vector<pid_t> Pool::pids() const { return engine_->pids(); }
 
 }  // namespace mp

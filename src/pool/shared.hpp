@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "shm/wait.hpp"
+#include "trace/ring.hpp"
 #include "transport/frame_ring.hpp"
 
 namespace mp::pool {
@@ -40,7 +41,8 @@ static_assert(sizeof(LaneHeader) == 256 + 256 + 128 * 4);
 inline constexpr std::uint64_t ring_size = 256 * 1024;
 inline constexpr std::uint64_t lane_tasks_at = 4096;
 inline constexpr std::uint64_t lane_results_at = lane_tasks_at + ring_size;
-inline constexpr std::uint64_t lane_heap_at = lane_results_at + ring_size;
+inline constexpr std::uint64_t lane_record_at = lane_results_at + ring_size;  // no page of it is touched unless a session records
+inline constexpr std::uint64_t lane_heap_at = lane_record_at + trace::ring_size;
 static_assert(sizeof(LaneHeader) <= lane_tasks_at);
 
 /// Larger arguments and results lie beside the rings.
@@ -105,10 +107,11 @@ struct TaskFrame {
     std::uint32_t notify{};            // 1: tell the caller when this one is done
     std::uint32_t taken{};             // frame_open until one side exchanges it: the worker before it begins a task or a
                                        // map, the caller to give it to somebody else. Accessed as atomic, acq_rel
-    std::uint32_t reserved{};
+    std::uint32_t label{};             // task, map: what it is called on the status page
 };
 
 enum class ResultFrameKind : std::uint32_t {
+    globals,        // payload: what its variables held at first; on request only
     ready,          // the initializer has run
     init_failed,    // payload: ExceptionRecord; the worker exits
     value,

@@ -119,6 +119,7 @@ struct PoolTask final : PendingTask {
     std::multimap<std::chrono::steady_clock::time_point, PoolTask*>::iterator again{};  // while it is delayed
     std::size_t worker = 0;                       // where it was sent, and as which frame
     std::uint64_t number = 0;
+    std::uint32_t label_number = 0;               // on the status page
 
     std::atomic<State> state{State::pending};     // done: released after what follows; acquired by readers
     pool::ResultBytes result;

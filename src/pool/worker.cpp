@@ -16,18 +16,25 @@
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 #include "pool/chunk_size.hpp"
+#include "pool/globals_check.hpp"
 #include "pool/lane.hpp"
 #include "pool/result_heap.hpp"
 #include "pool/task_context.hpp"
 #include "pool/task_output.hpp"
 #include "pool/worker_end.hpp"
 #include "serial/exception_record.hpp"
+#include "trace/ring.hpp"
+#include "trace/status_page.hpp"
 
 namespace mp::pool {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+std::uint64_t nanoseconds(Clock::time_point at) {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(at.time_since_epoch()).count());
+}
 
 std::uint64_t nanoseconds_since(Clock::time_point begin) {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(Clock::now() - begin).count());
@@ -48,14 +55,19 @@ class Worker final : public detail::MapSink {
           max_growth_(start.max_growth),
           tasks_(lane_.header().tasks, lane_.tasks()),
           results_(lane_.header().results, lane_.results()),
-          heap_(lane_) {
+          heap_(lane_),
+          status_(map(start.status, start.status_size), start.place) {
         callables_.max_load_factor(0.5F);
     }
 
     int run(const WorkerStart& start) {
+        status_.started();
+        if (checks_globals()) [[unlikely]]
+            publish({.kind = ResultFrameKind::globals}, os::contents_of(os::global_variables()), {}, true);
         if (start.initializer && !initialize(start)) return 1;
         ready_ = Clock::now();
         if (max_growth_) memory_when_ready_ = os::private_memory();
+        status_.initialized();
         lane_.header().ready.store(1, std::memory_order_release);
         publish({.kind = ResultFrameKind::ready}, {}, {}, true);
         while (true) {
@@ -63,9 +75,7 @@ class Worker final : public detail::MapSink {
             if (!bytes.data()) {
                 if (tasks_.broken()) return 255;
                 if (has_done_its_share()) return planned_exit();
-                ended_.reset();
-                shm::wait_until<shm::Ordering::fenced>(lane_.header().task_wake, [&] { return tasks_.ready(); },
-                                                       base::Deadline::never(), patience_, [] { return true; });
+                wait_for_task();
                 continue;
             }
             if (has_done_its_share()) return planned_exit();
@@ -90,6 +100,8 @@ class Worker final : public detail::MapSink {
 
     void element_failed(std::uint64_t index) noexcept override {
         end_when_lost();
+        status_.failed();
+        ++failed_;
         const auto record = serial::encode_exception(serial::capture_exception(std::current_exception()));
         publish({.kind = ResultFrameKind::element_failed, .number = number_, .element = index}, record, {}, false);
     }
@@ -177,6 +189,25 @@ class Worker final : public detail::MapSink {
             publish({.kind = ResultFrameKind::init_failed}, record, {}, true);
             return false;
         }
+    }
+
+    void wait_for_task() {
+        const auto begin = ended_ ? *ended_ : Clock::now();
+        status_.waits(nanoseconds(begin));
+        shm::wait_until<shm::Ordering::fenced>(lane_.header().task_wake, [&] { return tasks_.ready(); },
+                                               base::Deadline::never(), patience_, [] { return true; });
+        ended_ = Clock::now();
+        status_.waited(nanoseconds(*ended_) - nanoseconds(begin));
+    }
+
+    // A task or a stretch of elements has ended: for statistics, and for a session that records.
+    void note(Clock::time_point begin, Clock::time_point end, std::uint32_t label, std::uint64_t element, std::uint64_t count,
+              std::uint64_t failed) {
+        if (count == 0) return;
+        status_.end(nanoseconds(begin), nanoseconds(end), label, element, count);
+        if (status_.recording()) [[unlikely]]
+            trace::write(lane_.recorded(), {nanoseconds(begin), nanoseconds(end), element, count, label,
+                                            static_cast<std::uint32_t>(failed)});
     }
 
     // False when the caller has taken the frame back, to give it to a worker that has nothing to do.
@@ -268,6 +299,7 @@ class Worker final : public detail::MapSink {
     void run_task(const TaskFrame& frame, std::span<const std::byte> payload) {
         alignas(16) std::byte scratch[max_inline];
         serial::Writer writer(scratch);
+        status_.begin(nanoseconds(began_), frame.label, trace::no_element, 1);
         ResultFrame result{.kind = ResultFrameKind::value, .number = frame.number};
         std::vector<std::byte> record;
         try {
@@ -287,8 +319,10 @@ class Worker final : public detail::MapSink {
         ++done_;
         tasks_.release();
         const bool good = result.kind == ResultFrameKind::value;
+        if (!good) status_.failed();
+        note(began_, *ended_, frame.label, trace::no_element, 1, good ? 0 : 1);
         try {
-            if (good) publish(result, writer.bytes(), writer.handles(), frame.notify);
+            if (good) publish_value(result, writer, frame.notify);
             else publish(result, record, {}, frame.notify);
         } catch (...) {
             // No memory for the result: that is this task's error.
@@ -296,6 +330,20 @@ class Worker final : public detail::MapSink {
             result.kind = ResultFrameKind::failed;
             publish(result, record, {}, frame.notify);
         }
+    }
+
+    // The time that handing over takes is measured for large results, and for one small one in sixteen.
+    void publish_value(const ResultFrame& result, const serial::Writer& writer, bool important) {
+        constexpr std::uint64_t one_in = 16;
+        const bool large = writer.bytes().size() > max_inline;
+        if (!large && done_ % one_in != 0) {
+            publish(result, writer.bytes(), writer.handles(), important);
+            return;
+        }
+        publish(result, writer.bytes(), writer.handles(), important);
+        const auto now = Clock::now();
+        status_.sent((nanoseconds(now) - nanoseconds(*ended_)) * (large ? 1 : one_in));
+        if (large) ended_ = now;
     }
 
     void run_map(const TaskFrame& frame) {
@@ -331,13 +379,13 @@ class Worker final : public detail::MapSink {
             unusable = std::current_exception();
         }
         while (claim(round, chunk, elements, call)) {
+            Clock::time_point now;
             if (unusable) {
                 fail_all(call, unusable);
+                now = Clock::now();
             } else {
-                detail::PoolCall pool_call{.object = function->object, .map = &call};
-                function->code(pool_call);
+                now = run_claim(*function, call, frame.label, claimed_at, chunk.mean());
             }
-            const auto now = Clock::now();
             chunk.learn(call.end - call.begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(now - claimed_at).count()));
             claimed_at = now;
             elements += call.end - call.begin;
@@ -348,6 +396,36 @@ class Worker final : public detail::MapSink {
         lane_.header().current.store(none, std::memory_order_relaxed);
         publish({.kind = ResultFrameKind::map_left, .number = frame.number, .nanoseconds = nanoseconds_since(began_),
                  .elements = elements}, {}, {}, true);
+    }
+
+    // Runs what was claimed; returns when it was done. While a session records, elements that are worth it are timed one by
+    // one.
+    Clock::time_point run_claim(const Callable& function, detail::MapCall& call, std::uint32_t label, Clock::time_point begin, std::uint64_t mean) {
+        constexpr std::uint64_t worth_a_look = 2'000;  // nanoseconds
+        const auto element = [&](std::uint64_t position) { return call.indices ? call.indices[position] : position; };
+        detail::PoolCall pool_call{.object = function.object, .map = &call};
+        const std::uint64_t first = call.begin, end = call.end;
+        if (!status_.recording() || mean < worth_a_look) {
+            status_.begin(nanoseconds(begin), label, element(first), end - first);
+            failed_ = 0;
+            function.code(pool_call);
+            const auto now = Clock::now();
+            note(begin, now, label, element(first), call.end - first, failed_);
+            return now;
+        }
+        for (std::uint64_t position = first; position != end; ++position) {
+            call.begin = position;
+            call.end = position + 1;
+            status_.begin(nanoseconds(begin), label, element(position), 1);
+            failed_ = 0;
+            function.code(pool_call);
+            const auto now = Clock::now();
+            note(begin, now, label, element(position), call.end - position, failed_);
+            begin = now;
+            if (call.end == position) break;  // not run, nor what comes after it
+        }
+        call.begin = first;
+        return begin;
     }
 
     // Claims the next positions. The claim is written down before the first of them runs; a process that dies between
@@ -468,6 +546,8 @@ class Worker final : public detail::MapSink {
     transport::FrameReader tasks_;
     transport::FrameWriter results_;
     ResultHeap heap_;
+    trace::StatusWriter status_;
+    std::uint64_t failed_ = 0;              // elements of the stretch at work
     shm::Patience patience_;
     std::unordered_map<std::uint32_t, Callable> callables_;
     std::unordered_map<std::uint32_t, std::exception_ptr> broken_callables_;
@@ -488,12 +568,15 @@ WorkerStart decode_worker_start(serial::Reader& reader) {
     start.segment = reader.take_handle();
     start.socket = reader.take_handle();
     start.nudge = reader.take_handle();
+    start.status = reader.take_handle();
     if (serial::decode<bool>(reader)) start.memory_group = reader.take_handle();
     start.memory_limit = serial::decode<std::uint64_t>(reader);
     start.relayed = serial::decode<bool>(reader);
     start.tagged = serial::decode<bool>(reader);
     start.lane_size = serial::decode<std::uint64_t>(reader);
     start.segment_size = serial::decode<std::uint64_t>(reader);
+    start.status_size = serial::decode<std::uint64_t>(reader);
+    start.place = serial::decode<std::uint64_t>(reader);
     start.lane_number = serial::decode<std::uint64_t>(reader);
     start.max_tasks = serial::decode<std::uint64_t>(reader);
     start.seed = serial::decode<std::uint64_t>(reader);
@@ -525,7 +608,7 @@ int run_worker(serial::Reader& reader) {
 }  // namespace
 
 void encode_worker_start(serial::Writer& writer, const WorkerStart& start) {
-    for (const auto* handle : {&start.lane, &start.segment, &start.socket, &start.nudge}) writer.attach(*handle);
+    for (const auto* handle : {&start.lane, &start.segment, &start.socket, &start.nudge, &start.status}) writer.attach(*handle);
     serial::encode(writer, start.memory_group.has_value());
     if (start.memory_group) writer.attach(*start.memory_group);
     serial::encode(writer, start.memory_limit);
@@ -533,6 +616,8 @@ void encode_worker_start(serial::Writer& writer, const WorkerStart& start) {
     serial::encode(writer, start.tagged);
     serial::encode(writer, start.lane_size);
     serial::encode(writer, start.segment_size);
+    serial::encode(writer, start.status_size);
+    serial::encode(writer, start.place);
     serial::encode(writer, start.lane_number);
     serial::encode(writer, start.max_tasks);
     serial::encode(writer, start.seed);

@@ -11,11 +11,13 @@
 namespace mp::pool {
 
 /// What a new worker is told; written by the caller with encode_worker_start(), read in the worker. The handles of lane,
-/// segment, socket, nudge and memory group precede those of the initializer.
+/// segment, socket, nudge, status and memory group precede those of the initializer.
 struct WorkerStart {
-    serial::Handle lane, segment, socket, nudge;
+    serial::Handle lane, segment, socket, nudge, status;
     std::uint64_t lane_size = 0;
     std::uint64_t segment_size = 0;
+    std::uint64_t status_size = 0;
+    std::uint64_t place = 0;                          // in the pool, from 0
     std::uint64_t lane_number = 0;
     std::uint64_t max_tasks = 0;                      // 0: no limit
     std::uint64_t seed = 0;                           // of task_rng()

@@ -106,6 +106,7 @@ void encode_boot(serial::Writer& writer, const Boot& boot) {
     serial::encode(writer, boot.method);
     serial::encode(writer, boot.default_method);
     serial::encode(writer, boot.umask);
+    serial::encode(writer, boot.log_level);
     serial::encode(writer, boot.environment);
 }
 
@@ -127,6 +128,7 @@ Boot decode_boot(serial::Reader& reader) {
     boot.method = serial::decode<StartMethod>(reader);
     boot.default_method = serial::decode<StartMethod>(reader);
     boot.umask = serial::decode<std::uint32_t>(reader);
+    boot.log_level = serial::decode<LogLevel>(reader);
     boot.environment = serial::decode<std::vector<std::string>>(reader);
     return boot;
 }
@@ -151,6 +153,7 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     ::umask(boot.umask);
     if (!is_snapshot) replace_environment(std::move(boot.environment));
     set_start_method(boot.default_method);
+    set_log_level(boot.log_level);
 
     auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
     if (!report) std::_Exit(255);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <multiprocessing/context.hpp>
+#include <multiprocessing/log.hpp>
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/serialize.hpp>
 
@@ -32,6 +33,7 @@ struct Boot {
     StartMethod method = StartMethod::forkserver;
     StartMethod default_method = StartMethod::forkserver;
     std::uint32_t umask = 0;
+    LogLevel log_level = LogLevel::off;
     std::vector<std::string> environment;
 };
 

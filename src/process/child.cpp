@@ -5,6 +5,7 @@
 #include "os/exit_status.hpp"
 #include "os/futex.hpp"
 #include "os/pidfd.hpp"
+#include "os/log.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 
@@ -61,6 +62,8 @@ bool Child::collect() {
             usage.ru_stime = {status.system_us / 1'000'000, status.system_us % 1'000'000};
             usage.ru_maxrss = status.max_rss / 1024;
             ended_ = os::make_exit_status(status.code, status.status, usage, &report().crash);
+            if (os::logs(LogLevel::info))
+                os::LogLine(LogLevel::info, "process.ended").add("child", pid_).add("how", ended_->to_string());
             return true;
         }
         status_lost_ = true;

@@ -9,6 +9,7 @@
 #include <multiprocessing/errors.hpp>
 
 #include "os/lifeline.hpp"
+#include "os/log.hpp"
 #include "os/retry.hpp"
 #include "process/wire.hpp"
 
@@ -76,6 +77,8 @@ class Launch {
         parts.pidfd = std::move(spawned.pidfd);
         parts.lifeline = std::move(lifeline.owner);
         parts.server = std::move(server);
+        if (os::logs(LogLevel::info))
+            os::LogLine(LogLevel::info, "process.started").add("name", spec_.name).add("child", parts.pid).add("method", to_string(spec_.method));
         return std::make_shared<Child>(std::move(parts));
     }
 
@@ -109,6 +112,7 @@ class Launch {
         boot.method = spec_.method;
         boot.default_method = get_start_method();
         boot.umask = current_umask();
+        boot.log_level = log_level();
         for (char** entry = environ; entry && *entry; ++entry) boot.environment.emplace_back(*entry);
         return boot;
     }

@@ -109,6 +109,24 @@ TEST(PrimesProgram, ChartsTheTwentyPartsOfTheTutorial) {
     std::filesystem::remove(picture);
 }
 
+TEST(PrimesProgram, ShowsItsRunAsAPageAndAsTraceEvents) {
+    const std::string page = testing::TempDir() + "primes_run.html", trace = testing::TempDir() + "primes_run.json";
+    EXPECT_EQ(output("80000 --quiet --workers 2 --report " + page + " --trace " + trace), "7837\n");
+    std::ifstream events(trace), report(page);
+    const std::string text{std::istreambuf_iterator<char>(report), {}};
+    EXPECT_THAT(text, HasSubstr("A run of primes"));
+    std::size_t tasks = 0;
+    const Json recorded = Json::parse(events);
+    for (const auto& event : recorded.at("traceEvents")) {
+        if (event.at("ph") != "X") continue;
+        ++tasks;
+        EXPECT_THAT(event.at("name"), HasSubstr("count_block"));
+    }
+    EXPECT_GT(tasks, 10u);
+    std::filesystem::remove(page);
+    std::filesystem::remove(trace);
+}
+
 TEST(PrimesProgram, ComparesAllModes) {
     const Json object = json("1 20000 --compare --workers 2");
     ASSERT_EQ(object.at("runs").size(), 5u);
@@ -125,7 +143,8 @@ TEST(PrimesProgram, SaysSoWhenItsResultCannotBeWritten) {
 
 TEST(PrimesProgram, RefusesBadInputWithOneSentenceAndCodeTwo) {
     for (const char* arguments : {"", "abc", "9 5", "2^64", "-5", "5 --workers 0", "5 --bogus", "5 --mode x",
-                                  "5 --frequency 2 --svg /nonexistent/x.svg"}) {
+                                  "5 --frequency 2 --svg /nonexistent/x.svg", "5 --report /nonexistent/x.html",
+                                  "5 --report x.json", "5 --trace x.html", "5 --mode serial --report x.html"}) {
         const ProgramResult result = run_program(command(arguments));
         EXPECT_EQ(result.exit_code, 2) << arguments;
         EXPECT_EQ(result.out, "");

@@ -21,6 +21,7 @@
 #include <multiprocessing/detail/entry.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/serialize.hpp>
+#include <multiprocessing/stats.hpp>
 
 namespace mp {
 struct CallOptions;
@@ -126,6 +127,12 @@ class MP_EXPORT PendingTask : public Pending {
     virtual std::span<const serial::Handle> attached() const = 0;
 };
 
+/// How far a map is: elements that ended, and those of them that failed for good.
+struct MapProgress {
+    std::uint64_t done = 0;
+    std::uint64_t failed = 0;
+};
+
 /// One map. What is said of elements holds once it is over; the results live as long as this.
 class MP_EXPORT PendingMap : public Pending {
   public:
@@ -136,6 +143,8 @@ class MP_EXPORT PendingMap : public Pending {
     /// The array of results.
     virtual const std::byte* array() const = 0;
     virtual std::span<const std::byte> encoded(std::uint64_t index) const = 0;
+    /// At any time, without asking anybody. An engine that cannot tell says nothing is done until all is.
+    virtual MapProgress progress() { return {poll() ? size() : 0, 0}; }
 };
 
 /// Runs calls. All members may be called by several threads at once.
@@ -171,6 +180,8 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
 
     virtual int workers() const = 0;
     virtual std::vector<pid_t> pids() = 0;
+    /// An engine that counts nothing has none.
+    virtual PoolStats stats() { return {}; }
 
   private:
     std::atomic<std::uint64_t> calls_{0};

@@ -141,7 +141,7 @@ A fold_range(Engine& engine, const F& function, const Op& op, A result, Range& r
     spec.call = engine.number_call();
     spec.options = &call;
     const auto map = engine.map(spec);
-    map->wait(-1);
+    wait_for(*map, options);
     if (auto error = map->first_error()) std::rethrow_exception(std::move(error));
     Op combine(op);
     for (std::uint64_t i = 0; i < map->size(); ++i) result = combine(std::move(result), map_value<A>(*map, i));

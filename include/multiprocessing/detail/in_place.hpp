@@ -111,7 +111,7 @@ void for_each_in_place(Engine& engine, const F& function, std::span<T> span, con
     spec.call = engine.number_call();
     spec.options = &options;
     const auto map = engine.map(spec);
-    map->wait(-1);
+    wait_for(*map, options);
     if (auto error = map->first_error()) std::rethrow_exception(std::move(error));
 }
 

@@ -27,6 +27,31 @@
 
 namespace mp::detail {
 
+/// Waits until a map is over; meanwhile shows or tells its progress, as `options` want it.
+MP_EXPORT void wait_for(PendingMap& map, const CallOptions& options);
+
+/// The progress of a stream, told as its results are taken. Does nothing unless `options` want it.
+class MP_EXPORT StreamProgress {
+  public:
+    /// `total`: none when nobody knows.
+    StreamProgress(const CallOptions& options, std::optional<std::uint64_t> total, Engine& engine);
+    ~StreamProgress();
+    StreamProgress(const StreamProgress&) = delete;
+    StreamProgress& operator=(const StreamProgress&) = delete;
+
+    /// One more has ended.
+    void one(bool failed) {
+        if (state_) count(failed);
+    }
+    /// All have.
+    void finish();
+
+  private:
+    void count(bool failed);
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
 template <class F>
 CallableSpec describe_callable(const EntryRecord& entry, const F& function) {
     CallableSpec spec;

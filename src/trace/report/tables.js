@@ -73,7 +73,7 @@ const fillTables = () => {
   events.sort((a, b) => a[0] - b[0]);
   document.getElementById("events-card").hidden = events.length === 0;
   table("events", [["At", "text"], ["What", "text"], ["Task", "text name"], ["Worker", ""]], events.slice(0, most).map(([at, kind, text, worker]) =>
-    [moment(at, length), element("span", {className: kind === "retried" ? "retried" : "crashed", textContent: kind}), text, String(worker)]), "");
+    [moment(at, length / 50), element("span", {className: kind === "retried" ? "retried" : "crashed", textContent: kind}), text, String(worker)]), "");
   const more = document.getElementById("events-more");
   const left = Math.max(0, events.length - most) + run.forgotten;
   more.hidden = left === 0;

@@ -1,0 +1,150 @@
+#include "pool/insight.hpp"
+
+#include <unistd.h>
+
+#include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/errors.hpp>
+
+#include "os/function_name.hpp"
+#include "os/log.hpp"
+#include "os/raw_stack.hpp"
+
+namespace mp::pool {
+
+void Insight::start(const std::string& name, std::size_t workers) {
+    auto page = trace::StatusPage::make(name, workers, cpu_count());
+    if (!page) throw SystemError(page.error(), "cannot make the status page of pool \"" + name + '"');
+    page_ = std::move(*page);
+    name_ = name;
+    if (os::logs(LogLevel::info))
+        os::LogLine(LogLevel::info, "pool.started").add("pool", name_).add("workers", workers);
+    readers_.resize(workers);
+}
+
+std::uint32_t Insight::label(const Callable& callable, std::string_view label) {
+    if (!label.empty()) {
+        if (label != last_label_) {
+            last_label_number_ = static_cast<std::uint32_t>(page_.label(label));
+            last_label_ = label;
+        }
+        return last_label_number_;
+    }
+    const void* const key = callable.code ? callable.code : static_cast<const void*>(callable.type);
+    if (const auto found = labels_.find(key); found != labels_.end()) return found->second;
+    std::uint64_t number = 0;
+    if (callable.code) {
+        const auto address = reinterpret_cast<std::uintptr_t>(callable.code);
+        const os::RawStack place = os::locate(&address, 1);
+        if (!place.modules.empty() && place.frames.front().module < place.modules.size()) {
+            const auto& module = place.modules[place.frames.front().module];
+            number = page_.label(trace::StatusPage::Place{module.path, module.build_id, place.frames.front().offset});
+        }
+    } else {
+        number = page_.label(os::type_name(*callable.type));
+    }
+    labels_.emplace(key, static_cast<std::uint32_t>(number));
+    return static_cast<std::uint32_t>(number);
+}
+
+void Insight::join_session(const std::weak_ptr<trace::Source>& pool) {
+    epoch_ = trace::recording_epoch.load(std::memory_order_acquire);
+    recorder_ = trace::active_recorder();
+    page_.header().recording.store(recorder_ ? 1 : 0, std::memory_order_relaxed);
+    if (!recorder_) return;
+    number_ = recorder_->add_pool(name_, ::getpid(), readers_.size(), stats(), pool);
+}
+
+void Insight::leave_session() {
+    if (!recorder_) return;
+    recorder_->finish_pool(number_, trace::read_labels(page_.bytes()), stats());
+    recorder_.reset();
+    page_.header().recording.store(0, std::memory_order_relaxed);
+}
+
+void Insight::launched(std::size_t worker, pid_t pid) {
+    auto& slot = page_.slot(worker);
+    readers_[worker] = {};
+    slot.pid.store(static_cast<std::uint64_t>(pid), std::memory_order_relaxed);
+    trace::add(slot.launches, 1);
+    const std::uint64_t at = slot.launched_at.load(std::memory_order_relaxed);
+    if (os::logs(LogLevel::info))
+        os::LogLine(LogLevel::info, "worker.started").add("pool", name_).add("worker", worker + 1).add("child", pid);
+    if (recorder_) recorder_->mark(number_, worker, {at, trace::MarkKind::started, "process " + std::to_string(pid)});
+}
+
+void Insight::ready(std::size_t worker) {
+    if (os::logs(LogLevel::info))
+        os::LogLine(LogLevel::info, "worker.ready").add("pool", name_).add("worker", worker + 1);
+    if (recorder_) recorder_->mark(number_, worker, {trace::now(), trace::MarkKind::ready, {}});
+}
+
+void Insight::gone(std::size_t worker, const LaneMemory& lane, const Death& death) {
+    auto& slot = page_.slot(worker);
+    drain(worker, lane);
+    const std::uint64_t at = trace::now();
+    const std::uint64_t begin = slot.since.load(std::memory_order_relaxed);
+    const bool worked = slot.state.load(std::memory_order_relaxed) == static_cast<std::uint64_t>(WorkerState::working);
+    if (death.at_work && worked && at > begin) {
+        // Nobody else is left to write down the time of its last task.
+        trace::add(slot.worked, at - begin);
+        trace::add(slot.tasks, 1);
+        trace::add(slot.failed, 1);
+    }
+    slot.pid.store(0, std::memory_order_relaxed);
+    slot.state.store(static_cast<std::uint64_t>(WorkerState::starting), std::memory_order_relaxed);
+    if (!death.planned) trace::add(page_.header().crashes, 1);
+    const LogLevel level = death.planned ? LogLevel::info : LogLevel::warning;
+    if (os::logs(level))
+        os::LogLine(level, death.planned ? "worker.ended" : "worker.died")
+            .add("pool", name_)
+            .add("worker", worker + 1)
+            .add("how", death.text);
+    if (!recorder_) return;
+    std::string text = death.text;
+    if (death.at_work && worked && at > begin) {
+        const auto label = slot.label.load(std::memory_order_relaxed);
+        trace::Span span;
+        span.begin = begin;
+        span.end = at;
+        span.busy = at - begin;
+        span.element = death.element;
+        span.failed = 1;
+        span.label = static_cast<std::uint32_t>(label);
+        span.crashed = true;
+        recorder_->span(number_, worker, span);
+        const auto labels = trace::read_labels(page_.bytes());
+        const TaskTime task{
+            .label = label < labels.size() ? labels[label] : "task",
+            .element = death.element == trace::no_element ? std::nullopt : std::optional(death.element)};
+        text = task.name() + ": " + text;
+    }
+    recorder_->mark(number_, worker,
+                    {at, death.planned ? trace::MarkKind::ended : trace::MarkKind::crashed, std::move(text)});
+}
+
+void Insight::retried(std::size_t worker, std::string task) {
+    trace::add(page_.header().retried, 1);
+    if (os::logs(LogLevel::info)) os::LogLine(LogLevel::info, "task.retried").add("pool", name_).add("task", task);
+    if (recorder_) recorder_->mark(number_, worker, {trace::now(), trace::MarkKind::retried, std::move(task)});
+}
+
+void Insight::timed_out(std::size_t worker, std::string task) {
+    trace::add(page_.header().timeouts, 1);
+    if (os::logs(LogLevel::warning))
+        os::LogLine(LogLevel::warning, "task.timed_out").add("pool", name_).add("task", task);
+    if (recorder_) recorder_->mark(number_, worker, {trace::now(), trace::MarkKind::timed_out, std::move(task)});
+}
+
+void Insight::drain(std::size_t worker, const LaneMemory& lane) {
+    if (!recorder_) return;
+    const auto lost = readers_[worker].read(
+        lane.recorded(), [&](const trace::SpanRecord& record) { recorder_->span(number_, worker, record); });
+    if (lost > 0) recorder_->lost(number_, lost);
+}
+
+PoolStats Insight::stats() const {
+    auto stats = trace::read_status(page_.bytes(), trace::now());
+    return stats ? std::move(*stats) : PoolStats();
+}
+
+}  // namespace mp::pool
