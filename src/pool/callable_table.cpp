@@ -1,6 +1,7 @@
 #include "pool/callable_table.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace mp::pool {
 
@@ -25,7 +26,8 @@ bool still_loaded(const Callable& callable, const detail::CallableSpec& spec) {
 std::shared_ptr<Callable> CallableTable::intern(const detail::CallableSpec& spec) {
     constexpr std::size_t most = 1024;
     constexpr std::size_t largest_key = 256;
-    if (spec.keyed && spec.entry == last_entry_ && std::ranges::equal(spec.key, last_key_) &&
+    if (spec.keyed && spec.entry == last_entry_ && spec.key.size() == last_key_.size() &&
+        (spec.key.empty() || std::memcmp(spec.key.data(), last_key_.data(), last_key_.size()) == 0) &&
         still_loaded(*last_callable_, spec))
         return last_callable_;
     std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include <multiprocessing/errors.hpp>
 
@@ -158,7 +159,8 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     if (os::logs(LogLevel::debug)) [[unlikely]]
         os::LogLine(LogLevel::debug, "task.submitted").add("pool", options_.name).add("task", info(*task).to_string());
     schedule_.submit(reinterpret_cast<std::uintptr_t>(task.get()));
-    pump(lock);
+    make_room(lock);
+    hand_out(lock);
     return task;
 }
 
@@ -201,6 +203,16 @@ bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
             return false;
         },
         deadline);
+}
+
+// Results are taken when all workers have as much as they may have, or by whoever waits: not for each task that is
+// submitted, and not from all lanes, of which there may be hundreds. A lane has many when it has any.
+void PoolCore::make_room(const Lock& lock) {
+    constexpr std::size_t looks = 8;
+    for (std::size_t i = 0; i < std::min(looks, workers_.size()) && !schedule_.room(); ++i) {
+        look_next_ = (look_next_ + 1) % workers_.size();
+        if (!workers_[look_next_].sent.empty() || !workers_[look_next_].ready) take_results(lock, look_next_);
+    }
 }
 
 void PoolCore::pump(const Lock& lock) {
@@ -259,8 +271,9 @@ TaskInfo PoolCore::info(const Job& job, std::uint64_t element) const {
 }
 
 void PoolCore::hand_out(const Lock& lock) {
-    for (auto& worker : workers_)
-        if (!worker.queued.empty()) flush_queued(lock, worker);
+    if (std::exchange(frames_wait_, false))
+        for (auto& worker : workers_)
+            if (!worker.queued.empty()) flush_queued(lock, worker);
     while (auto assignment = schedule_.next()) {
         auto& task = *reinterpret_cast<PoolTask*>(assignment->task);
         bool sent = false;

@@ -166,6 +166,7 @@ class PoolCore final : public Engine, public trace::Source {
     // Results in, tasks out.
     bool work_until(const std::function<bool(const Lock&)>& done, base::Deadline deadline);
     void pump(const Lock& lock);
+    void make_room(const Lock& lock);
     void take_results(const Lock& lock, std::size_t index);
     void take_result(const Lock& lock, std::size_t index, const pool::ResultFrame& frame, std::span<const std::byte> payload);
     std::vector<serial::Handle> take_handles(Worker& worker, std::size_t count);
@@ -279,6 +280,8 @@ class PoolCore final : public Engine, public trace::Source {
     pool::GlobalsCheck globals_;
     std::uint64_t next_lane_ = 1;
     std::size_t waiting_callers_ = 0;
+    std::size_t look_next_ = 0;                      // the lane that make_room() looked at last
+    bool frames_wait_ = false;                       // some lane may not have had room for what is queued
     int awaiting_any_ = 0;                           // callers that want to know of each result
     std::vector<pool::LifeCounters> life_;
     std::uint64_t submitted_ = 0;

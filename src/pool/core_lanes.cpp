@@ -122,6 +122,7 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
 }
 
 bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
+    if (!worker.queued.empty()) frames_wait_ = true;  // until a look at all lanes finds none
     while (!worker.queued.empty()) {
         pool::TaskFrame frame{.kind = worker.queued.front().kind};
         const auto& queued = worker.queued.front();

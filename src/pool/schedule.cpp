@@ -74,17 +74,20 @@ std::vector<Schedule::Task> Schedule::cancel_waiting() {
     return all;
 }
 
-std::optional<Schedule::Assignment> Schedule::next() {
-    if (waiting_.empty()) return std::nullopt;
+bool Schedule::room() {
     const std::size_t limit = window();
     while (least_load_ < limit && by_load_[least_load_] == nobody) ++least_load_;
-    if (least_load_ >= limit) return std::nullopt;
+    return least_load_ < limit;
+}
+
+std::optional<Schedule::Assignment> Schedule::next() {
+    if (waiting_.empty() || !room()) return std::nullopt;
     const Worker best = by_load_[least_load_];
     const Task task = waiting_.front();
     waiting_.pop_front();
     change(best, [&](TaskRing& tasks) { tasks.push_back(task); });
     // Every quarter of a window, so that the caller refills before the worker runs dry.
-    const bool notify = !waiting_.empty() && ++sent_ % std::max<std::size_t>(1, limit / 4) == 0;
+    const bool notify = !waiting_.empty() && ++sent_ % std::max<std::size_t>(1, window() / 4) == 0;
     return Assignment{task, best, notify};
 }
 

@@ -46,6 +46,8 @@ class Schedule {
     /// one that worked last: its memory is warm, and the others may sleep on. Takes as long for a million workers as for
     /// one.
     std::optional<Assignment> next();
+    /// Somebody may be given one more.
+    bool room();
     /// An assignment could not be handed over: it waits again, at the front.
     void undo(const Assignment& assignment);
 

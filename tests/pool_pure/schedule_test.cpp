@@ -171,6 +171,25 @@ TEST(Schedule, GivesEachOfAThousandWorkersOneTaskBeforeAnyASecond) {
     EXPECT_EQ(schedule.assigned(schedule.next()->worker), 2U);
 }
 
+TEST(Schedule, HasRoomUntilEveryOpenWorkerHasItsWindow) {
+    Schedule schedule(2);
+    EXPECT_FALSE(schedule.room()) << "nobody is open";
+    schedule.open(1);
+    EXPECT_TRUE(schedule.room());
+    for (Schedule::Task task = 1; task <= schedule.window(); ++task) {
+        EXPECT_TRUE(schedule.room());
+        schedule.submit(task);
+        ASSERT_TRUE(schedule.next());
+    }
+    EXPECT_FALSE(schedule.room());
+    schedule.open(0);
+    EXPECT_TRUE(schedule.room());
+    schedule.close(0);
+    EXPECT_FALSE(schedule.room());
+    schedule.done(1, 1'000'000'000);
+    EXPECT_TRUE(schedule.room());
+}
+
 TEST(Schedule, DoneOfAnIdleWorkerIsNothing) {
     Schedule schedule = opened(1);
     EXPECT_FALSE(schedule.done(0, 5));
