@@ -116,7 +116,9 @@ PoolCore::Clock::time_point PoolCore::look_at(const Lock& lock, std::size_t inde
     const auto limit = limit_of(*front);
     if (limit == forever) return next;
 
-    if (running == 0) {
+    // Of a frame that is answered the worker has only to note that it is over, and may have been stopped before that.
+    const bool between_frames = running == 0 || std::ranges::find(worker.sent, running, &Sent::number) == worker.sent.end();
+    if (between_frames) {
         if (!worker.ready) return next;
         if (worker.unbegun != front->number) {
             worker.unbegun = front->number;
