@@ -14,9 +14,21 @@ namespace {
 
 // The C library counts the bytes that it writes to a stream in its note of the file's position, unless that is -1: "not
 // known", as it is for a pipe. With a 0 instead it tells for nothing whether anything was printed, in both buffered and
-// unbuffered streams. All that changes is what ftell() says of a pipe.
+// unbuffered streams. All that changes is what ftell() says of a pipe. fflush() - also that of std::cerr after each piece,
+// and of std::endl - makes it "not known" again, so that this says that something may have been printed.
 long long written_by_stdio() {
     return static_cast<long long>(stdout->_offset) + static_cast<long long>(stderr->_offset);
+}
+
+// True when a count was not known.
+bool begin_to_count() {
+    bool unknown = false;
+    for (FILE* stream : {stdout, stderr}) {
+        if (stream->_offset >= 0) continue;
+        stream->_offset = 0;
+        unknown = true;
+    }
+    return unknown;
 }
 
 // A stream buffer's pending characters. Those of cout and its kin have none of their own while they share stdio's.
@@ -32,8 +44,7 @@ struct Peek : std::streambuf {
 
 TaskOutput::TaskOutput(bool relayed, bool tagged) : relayed_(relayed), tagged_(relayed && tagged) {
     if (!relayed_) return;
-    for (FILE* stream : {stdout, stderr})
-        if (stream->_offset < 0) stream->_offset = 0;
+    static_cast<void>(begin_to_count());
     written_ = written_by_stdio();
 }
 
@@ -45,6 +56,7 @@ bool TaskOutput::flush_streams() {
     }
     if (::__fpending(stdout) > 0) std::fflush(stdout);
     if (::__fpending(stderr) > 0) std::fflush(stderr);
+    printed = begin_to_count() || printed;
     const auto written = written_by_stdio();
     printed = printed || written != written_;
     written_ = written;
