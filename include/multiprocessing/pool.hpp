@@ -38,6 +38,13 @@ namespace mp {
 /// A worker that dies - by a crash, a signal, exit() - costs the task that it was running, which ends with WorkerLost, and
 /// is replaced; every other task goes on. Nothing is run twice unless Retries say so.
 ///
+/// Ctrl-C: a program that leaves SIGINT alone ends by it, but in order. At the first press pools hand out nothing more and
+/// stop what runs (PoolOptions::stop_ladder); when the workers rest or are gone and what they printed is shown, the program
+/// ends by SIGINT, without unwinding: until then no call of a pool returns. That takes the ladder's times and two seconds at
+/// most. A second press ends the program at once. For this a pool installs a handler while SIGINT has its default action,
+/// and takes it back with the last pool. When the program has a handler of its own, or ignores SIGINT, pools do nothing:
+/// workers do not heed SIGINT, and the program decides.
+///
 /// All members may be called by several threads at once. In a forked child of the process that made the pool they throw
 /// Error. The destructor finishes what was submitted; while an exception unwinds the stack it cancels what has not begun.
 /// Workers end with the caller, however that ends.

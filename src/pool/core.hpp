@@ -26,6 +26,7 @@
 #include "pool/globals_check.hpp"
 #include "pool/heap.hpp"
 #include "pool/insight.hpp"
+#include "pool/interrupt.hpp"
 #include "pool/job.hpp"
 #include "os/memory_limit.hpp"
 #include "pool/lane.hpp"
@@ -244,6 +245,10 @@ class PoolCore final : public Engine, public trace::Source {
     void send_stop(const Lock& lock, Worker& worker);
     void abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason);
     void break_pool(const Lock& lock, const std::string& cause);
+    // Ctrl-C.
+    [[noreturn]] void end_by_interrupt();
+    std::vector<std::size_t> busy_workers(const Lock&);
+
     void wake_watch();
     void wake_callers();
     void settle_output() {
@@ -265,6 +270,7 @@ class PoolCore final : public Engine, public trace::Source {
     os::UniqueFd segment_file_;
     os::Mapping segment_;
     os::UniqueFd nudge_;
+    std::optional<pool::InterruptWatch> interrupts_; // until the pool's own thread ends
     std::unique_ptr<pool::OutputRelay> relay_;       // none with Output::inherit; none of its locks is held under mutex_ for long
 
     mutable std::mutex mutex_;                       // guards what follows

@@ -75,9 +75,14 @@ void PoolCore::start() {
             Lock lock(mutex_);
             install(lock, i, std::move(worker));
         }
+        interrupts_.emplace(nudge_.get());
         const BlockedSignals blocked;
-        watch_ = std::thread([this] { watch(); });
+        watch_ = std::thread([this] {
+            watch();
+            interrupts_.reset();
+        });
     } catch (...) {
+        interrupts_.reset();
         // Those that did start end with the owner's end of their lifelines.
         for (auto& worker : workers_) {
             if (!worker.child) continue;
@@ -225,6 +230,7 @@ void PoolCore::watch() {
         os::retry([&] { return ::poll(watched.data(), watched.size(), until.poll_timeout()); });
         std::uint64_t count;
         static_cast<void>(!::read(nudge_.get(), &count, sizeof count));
+        if (pool::InterruptWatch::pressed()) end_by_interrupt();
         {
             Lock lock(mutex_);
             pump(lock);

@@ -69,6 +69,9 @@ class FrameWriter {
         return indices_->tail.load(std::memory_order_acquire) > reserved_at;
     }
 
+    /// The reader has given back all that was written.
+    bool drained() const { return indices_->tail.load(std::memory_order_acquire) == head_; }
+
     /// Publishes the frame that reserve() gave.
     void commit() {
         head_ = next_;
