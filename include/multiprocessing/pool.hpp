@@ -4,12 +4,15 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ranges>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -222,6 +225,42 @@ class Pool {
         return submit(options, std::forward<F>(function), std::forward<Args>(arguments)...).get();
     }
 
+    /// f(arguments...) once in each worker, to set something up there or to ask for it: what it returned in each, in the order of
+    /// the workers, or nothing. Begins in all at once and waits for those that are busy. A worker that is being replaced runs
+    /// it afterwards; one that dies of it has failed. Throws the error of the first that failed, after all are done. Workers
+    /// that replace others later have not run it: what each worker needs belongs into PoolOptions::initializer. Arguments that
+    /// hold handles (a Queue, a Pipe end, …) are passed by mp::bind.
+    template <class F, class... Args>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, CallOptions>)
+    auto run_on_all(F&& function, Args&&... arguments) {
+        return run_on_all(CallOptions(), std::forward<F>(function), std::forward<Args>(arguments)...);
+    }
+    template <class F, class... Args>
+    auto run_on_all(const CallOptions& options, F&& function, Args&&... arguments) {
+        using Function = std::decay_t<F>;
+        using T = std::tuple<detail::task_argument<Args>...>;
+        check_callable<Function>();
+        constexpr bool callable = std::is_invocable_v<Function&, detail::task_argument<Args>...>;
+        static_assert(callable, "run_on_all: the function cannot be called with these arguments (they are passed by value; text "
+                                "literals as std::string)");
+        if constexpr (callable) {
+            using R = std::remove_cvref_t<std::invoke_result_t<Function&, detail::task_argument<Args>...>>;
+            const Function held(std::forward<F>(function));
+            const std::array<T, 1> once{T(arguments...)};
+            std::vector<std::shared_ptr<detail::PendingMap>> calls;
+            for (int i = 0; i < workers(); ++i)
+                calls.push_back(begin_map<detail::Spread>(held, once, options, static_cast<std::size_t>(i)));
+            for (const auto& call : calls) call->wait(-1);
+            for (const auto& call : calls)
+                if (auto error = call->first_error()) std::rethrow_exception(std::move(error));
+            if constexpr (!std::is_void_v<R>) {
+                std::vector<R> results;
+                for (const auto& call : calls) results.push_back(detail::map_value<R>(*call, 0));
+                return results;
+            }
+        }
+    }
+
     /// Nothing more can be submitted: that throws Error from now on. What was submitted goes on.
     MP_EXPORT void close();
     /// Waits until everything submitted is done and the workers have ended. Throws Error before close().
@@ -251,7 +290,8 @@ class Pool {
     }
 
     template <class How, class F, class Range>
-    std::shared_ptr<detail::PendingMap> begin_map(const F& function, Range& range, const CallOptions& options) {
+    std::shared_ptr<detail::PendingMap> begin_map(const F& function, Range& range, const CallOptions& options,
+                                                  std::optional<std::size_t> worker = {}) {
         using T = detail::map_element<Range>;
         using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
         detail::MapInput<T> input;
@@ -263,6 +303,7 @@ class Pool {
         spec.callable = detail::describe_callable(*entry, function);
         spec.count = input.count;
         spec.call = engine_->number_call();
+        spec.worker = worker;
         spec.inputs = input.bytes;
         spec.input_offsets = input.offsets;
         if constexpr (detail::result_is_array<R>) spec.result_size = sizeof(R);

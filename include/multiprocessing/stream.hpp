@@ -107,7 +107,8 @@ class UnderWay<as_they_come> {
 ///
 /// What an element threw - or WorkerLost, TaskTimeout - is thrown at its place, by `++` or begin(); afterwards `++`
 /// goes on with the next element. What the input range throws comes when all results before it have been taken, as it
-/// is, and ends the stream. Destroying the stream cancels what has not begun; what has begun is finished and forgotten.
+/// is, and ends the stream. Destroying the stream cancels what is under way, as Future::cancel
+/// does: what has not begun is not run, and where the engine can stop tasks, what runs is stopped (StopLadder).
 template <class F, class How, class Order, class Yield, std::ranges::view View>
 class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, View>> {
     using T = std::ranges::range_value_t<View>;

@@ -208,7 +208,9 @@ class PoolCore final : public Engine, public trace::Source {
     static void climb(Worker& worker, Clock::time_point now);
     void sample_stacks();
     void settle(const Lock& lock, std::size_t index);
-    bool takes_part(const Worker& worker) const { return worker.lane && !worker.stop_sent && !worker.stopping; }
+    bool takes_part(const pool::Job& job, const Worker& worker) const {
+        return worker.lane && !worker.stop_sent && !worker.stopping && (!job.worker || &worker == &workers_[*job.worker]);
+    }
     std::exception_ptr stop_error(const Worker& worker, const TaskInfo& task) const;
 
     TaskInfo info(const PoolTask& task) const;

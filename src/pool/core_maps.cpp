@@ -84,6 +84,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     if (job->terms.timeout != forever) job->limit = Clock::now() + job->terms.timeout;
     job->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
     job->encoded = spec.encoded_results;
+    job->worker = spec.worker;
 
     JobHeader& header = job->header;
     header.count = spec.count;
@@ -172,7 +173,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
     }
     std::vector<Worker*> takers;
     for (auto& worker : workers_)
-        if (takes_part(worker)) takers.push_back(&worker);
+        if (takes_part(*job, worker)) takers.push_back(&worker);
     // With fewer elements than workers, those with the least to do.
     if (positions < takers.size()) {
         std::stable_sort(takers.begin(), takers.end(),
@@ -184,7 +185,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
 }
 
 void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Worker& worker) {
-    if (job->failure || job->stopped != Job::Stopped::no) return;
+    if (job->failure || job->stopped != Job::Stopped::no || (job->worker && &worker != &workers_[*job->worker])) return;
     ++job->taking_part;
     worker.queued.push_back({.kind = TaskFrameKind::map, .job = job, .job_at = job->at, .round_at = job->round_at});
     flush_queued(lock, worker);
@@ -223,7 +224,7 @@ void PoolCore::conclude(const Lock& lock, const std::shared_ptr<Job>& job) {
     if (round.next.load(std::memory_order_relaxed) < job->positions) {
         // Everybody left early, to be replaced; a replacement that is there by now takes over, or else the next one will.
         for (auto& worker : workers_)
-            if (takes_part(worker)) send_round(lock, job, worker);
+            if (takes_part(*job, worker)) send_round(lock, job, worker);
         return;
     }
     if (const auto lost = std::exchange(job->damage, nullptr)) {

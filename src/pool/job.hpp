@@ -31,6 +31,7 @@ struct PoolJob {
     std::uint32_t label_number = 0;          // on the status page
     std::uint64_t chunk = 0;
     bool encoded = false;
+    std::optional<std::size_t> worker;       // nobody else, by its place, takes part
 
     std::size_t taking_part = 0;             // workers that were sent a round and have not left it
     std::uint64_t round_at = 0;              // the round that is on

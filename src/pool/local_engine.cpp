@@ -101,6 +101,7 @@ struct LocalMap final : PendingMap {
     std::unique_ptr<std::atomic<std::uint8_t>[]> states;
     std::vector<std::vector<std::byte>> encoded_results;
     bool has_offsets = false, is_encoded = false;
+    std::optional<std::size_t> worker;  // nobody else runs it
     Retries retries;
     std::string label;
     std::vector<std::uint64_t> indices;  // of this round; empty: every position
@@ -283,6 +284,7 @@ std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
     map->offsets.assign(spec.input_offsets.begin(), spec.input_offsets.end());
     map->has_offsets = !spec.input_offsets.empty();
     map->is_encoded = spec.encoded_results;
+    map->worker = spec.worker;
     map->retries = spec.options->retries.value_or(options_.retries);
     map->label = spec.options->label;
     map->results.resize((spec.count * spec.result_size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
@@ -482,6 +484,13 @@ LocalEngine::Worker* LocalEngine::own_worker() const {
     return worker && worker->engine == this ? worker : nullptr;
 }
 
+// What this worker may take next; the end when there is nothing.
+std::deque<LocalEngine::Item>::iterator LocalEngine::next_for(const Worker& worker) {
+    return std::ranges::find_if(waiting_, [&](const Item& item) {
+        return !item.map || !item.map->worker || workers_[*item.map->worker].get() == &worker;
+    });
+}
+
 // A task that waits for others of its pool does some of them meanwhile: its thread may be the only one.
 bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double seconds) {
     const bool limited = seconds >= 0 && seconds < 1e9;
@@ -489,9 +498,10 @@ bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double
                      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limited ? seconds : 0));
     while (!done()) {
         if (limited && Clock::now() >= end) return false;
-        if (Worker* const worker = own_worker(); worker && !waiting_.empty()) {
-            Item item = std::move(waiting_.front());
-            waiting_.pop_front();
+        Worker* const worker = own_worker();
+        if (const auto next = worker ? next_for(*worker) : waiting_.end(); next != waiting_.end()) {
+            Item item = std::move(*next);
+            waiting_.erase(next);
             ++running_;
             lock.unlock();
             run(*worker, std::move(item));
@@ -601,13 +611,14 @@ void LocalEngine::run_worker(Worker& worker) {
     initialize(worker);
     Lock lock(mutex_);
     while (true) {
-        news_.wait(lock, [&] { return stopping_ || (!waiting_.empty() && broken_.empty()); });
-        if (waiting_.empty() || !broken_.empty()) {
+        news_.wait(lock, [&] { return stopping_ || (next_for(worker) != waiting_.end() && broken_.empty()); });
+        const auto next = next_for(worker);
+        if (next == waiting_.end() || !broken_.empty()) {
             if (stopping_) break;
             continue;
         }
-        Item item = std::move(waiting_.front());
-        waiting_.pop_front();
+        Item item = std::move(*next);
+        waiting_.erase(next);
         ++running_;
         lock.unlock();
         run(worker, std::move(item));

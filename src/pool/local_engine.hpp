@@ -86,6 +86,7 @@ class LocalEngine final : public Engine {
     void run_share(Worker& worker, LocalMap& map);
     void* object_of(Worker& worker, const std::shared_ptr<LocalCallable>& callable);
     Worker* own_worker() const;
+    std::deque<Item>::iterator next_for(const Worker& worker);
     bool wait_for(Lock& lock, const std::function<bool()>& done, double seconds);
     void finish(Lock& lock, LocalTask& task);
     void share_left(Lock& lock, const std::shared_ptr<LocalMap>& map);

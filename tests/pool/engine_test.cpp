@@ -1,4 +1,6 @@
 // What every engine promises: the same calls, the same errors.
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -6,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "pool_fixture.hpp"
@@ -220,6 +223,24 @@ TEST_P(PoolEngine, ATaskThatCrashesCostsItselfAlone) {
     Pool pool(options());
     EXPECT_NE(pool.submit([] { ::abort(); }).outcome().error().worker_lost(), nullptr);
     EXPECT_EQ(pool.apply(twice, 1), 2);
+}
+
+TEST_P(PoolEngine, RunsOnEachWorkerOnce) {
+    Pool pool(options(3));
+    // Some are busy, so that others would be done with all of it first.
+    for (int i = 0; i < 20; ++i) static_cast<void>(pool.submit([](int ms) { std::this_thread::sleep_for(ms * 1ms); }, i % 3));
+    const auto threads = pool.run_on_all([] { return std::pair(::getpid(), ::gettid()); });
+    EXPECT_EQ(std::set(threads.begin(), threads.end()).size(), static_cast<std::size_t>(pool.workers()));
+    if (limits().has_processes) {
+        const auto pids = pool.pids();
+        ASSERT_EQ(threads.size(), pids.size());
+        for (std::size_t i = 0; i < pids.size(); ++i) EXPECT_EQ(threads[i].first, pids[i]) << "in the order of workers";
+    }
+    EXPECT_EQ(pool.run_on_all([](const std::string& text, int n) { return text + std::to_string(n); }, "a", 1),
+              std::vector<std::string>(threads.size(), "a1"));
+    pool.run_on_all([] {});
+    EXPECT_THAT(error_of<std::domain_error>([&] { pool.run_on_all({.label = "on all"}, fail_on_three, 3); }),
+                ::testing::HasSubstr("three"));
 }
 
 TEST_P(PoolEngine, CancelsWhatHasNotBegun) {

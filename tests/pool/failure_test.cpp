@@ -222,6 +222,18 @@ TEST_P(PoolFailure, AWorkerKilledBetweenTasksCostsNothing) {
 }
 
 // A task that kills every worker that tries it.
+TEST_P(PoolFailure, AWorkerThatDiesOfWhatRunsOnAllIsTheErrorOfTheCallAndNoOther) {
+    MP_SKIP_UNDER_SANITIZERS("a crash has a report of its own there");
+    Pool pool(options(3));
+    const pid_t victim = pool.pids().at(1);
+    const auto die_there = [](pid_t there) {
+        if (::getpid() == there) ::raise(SIGKILL);
+        return 1;
+    };
+    EXPECT_THAT(error_of<WorkerLost>([&] { pool.run_on_all(die_there, victim); }), ::testing::HasSubstr("SIGKILL"));
+    EXPECT_EQ(pool.run_on_all(die_there, victim), (std::vector{1, 1, 1})) << "whoever replaces it takes part";
+}
+
 TEST_P(PoolFailure, APoisonTaskIsTriedAsOftenAsAskedAndNoMore) {
     PoolOptions with_retries = options();
     with_retries.retries = {.crash = 3};

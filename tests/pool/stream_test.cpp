@@ -161,6 +161,20 @@ TEST_F(PoolStream, LeavingEarlyCancelsWhatHasNotBegun) {
     EXPECT_LT(ran.load(), 20);
 }
 
+TEST_F(PoolStream, LeavingEarlyStopsWhatRuns) {
+    Pool pool(2);
+    const auto hang = [](int x) {
+        while (x > 0) ::pause();
+        return x;
+    };
+    for (const int x : pool.imap(hang, mp::range(0, 10))) {
+        EXPECT_EQ(x, 0);
+        break;
+    }
+    // Leaving the pool would wait for tasks that still run.
+    EXPECT_EQ(pool.map(twice, mp::range(4)), (std::vector{0, 2, 4, 6}));
+}
+
 // cpython: _TestPool.test_imap_handle_iterable_exception, test_imap_unordered_handle_iterable_exception
 TEST_F(PoolStream, AnErrorOfTheInputComesAfterTheResultsBeforeItAndIsNotRemote) {
     Pool pool(2);

@@ -67,6 +67,8 @@ struct MapSpec {
     /// A position - what is counted, run, and has a result - stands for so many elements of the input, and less at the
     /// end. Errors name elements.
     std::uint64_t group = 1;
+    /// Nobody but this worker, by its place among Engine::workers(), or whoever replaces it, is to run it.
+    std::optional<std::size_t> worker{};
     std::uint64_t call = 0;  ///< Engine::number_call()
     const CallOptions* options = nullptr;
 };
