@@ -41,6 +41,9 @@ namespace mp {
 /// A worker that dies - by a crash, a signal, exit() - costs the task that it was running, which ends with WorkerLost, and
 /// is replaced; every other task goes on. Nothing is run twice unless Retries say so.
 ///
+/// While the machine, or the control group, is short of memory, the pool begins one task at a time, and goes on with one worker
+/// in each map, until there is more. What runs is not stopped.
+///
 /// Ctrl-C: a program that leaves SIGINT alone ends by it, but in order. At the first press pools hand out nothing more and
 /// stop what runs (PoolOptions::stop_ladder); when the workers rest or are gone and what they printed is shown, the program
 /// ends by SIGINT, without unwinding: until then no call of a pool returns. That takes the ladder's times and two seconds at

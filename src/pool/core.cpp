@@ -274,7 +274,9 @@ void PoolCore::hand_out(const Lock& lock) {
     if (std::exchange(frames_wait_, false))
         for (auto& worker : workers_)
             if (!worker.queued.empty()) flush_queued(lock, worker);
-    while (auto assignment = schedule_.next()) {
+    // Short of memory: one at a time.
+    const auto admitted = [&] { return admission_.open() || schedule_.assigned() == 0; };
+    while (const auto assignment = admitted() ? schedule_.next() : std::nullopt) {
         auto& task = *reinterpret_cast<PoolTask*>(assignment->task);
         bool sent = false;
         try {
@@ -291,6 +293,7 @@ void PoolCore::hand_out(const Lock& lock) {
             break;
         }
     }
+    if (schedule_.waiting() > 0) expect_memory_look();
     // With nobody waiting, a worker that runs dry calls the pool's own thread. One that ran dry a moment ago did not see
     // that it should: so the look at the results comes after the store, as the worker's look at `nudge` after its results.
     auto& nudge = segment_header().nudge;

@@ -21,6 +21,7 @@
 #include "os/mapping.hpp"
 #include "os/memory.hpp"
 #include "os/own_pid.hpp"
+#include "pool/admission.hpp"
 #include "pool/callable_table.hpp"
 #include "pool/callback_thread.hpp"
 #include "pool/globals_check.hpp"
@@ -247,6 +248,12 @@ class PoolCore final : public Engine, public trace::Source {
     void send_stop(const Lock& lock, Worker& worker);
     void abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason);
     void break_pool(const Lock& lock, const std::string& cause);
+    // Shortage of memory.
+    void expect_memory_look();
+    void look_at_memory();
+    void pause_admission(const Lock&);
+    void resume_admission(const Lock& lock);
+
     // Ctrl-C.
     [[noreturn]] void end_by_interrupt();
     std::vector<std::size_t> busy_workers(const Lock&);
@@ -298,6 +305,8 @@ class PoolCore final : public Engine, public trace::Source {
     std::deque<Question> questions_;                 // what Retries::when is to decide
     bool asking_ = false;                            // one more is with the pool's own thread
     Clock::time_point next_look_ = Clock::time_point::max();  // when the pool's own thread will look at limits
+    pool::Admission admission_;
+    Clock::time_point memory_look_ = Clock::time_point::max();  // when memory is looked at; not while nothing waits
     pool::RestartMeter restarts_, task_deaths_;
     int failed_starts_ = 0;                          // in a row, without a worker that came up
     bool rebalancing_ = false;                       // the pool's own thread looks now and then

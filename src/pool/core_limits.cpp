@@ -60,6 +60,7 @@ void PoolCore::look(const Lock& lock) {
         schedule_.submit_first(reinterpret_cast<std::uintptr_t>(&task));
     }
     if (!delayed_.empty()) next = std::min(next, delayed_.begin()->first);
+    next = std::min(next, memory_look_);
     for (const auto& job : std::vector(jobs_)) {
         if (job->limit && *job->limit <= now) {
             job->limit.reset();

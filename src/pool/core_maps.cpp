@@ -171,6 +171,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
         job->blocks.push_back(round.indices_at);
         std::memcpy(segment_.data() + round.indices_at, elements.data(), elements.size_bytes());
     }
+    expect_memory_look();
     std::vector<Worker*> takers;
     for (auto& worker : workers_)
         if (takes_part(*job, worker)) takers.push_back(&worker);
@@ -186,6 +187,7 @@ void PoolCore::begin_round(const Lock& lock, const std::shared_ptr<Job>& job, st
 
 void PoolCore::send_round(const Lock& lock, const std::shared_ptr<Job>& job, Worker& worker) {
     if (job->failure || job->stopped != Job::Stopped::no || (job->worker && &worker != &workers_[*job->worker])) return;
+    if (!admission_.open() && job->taking_part > 0 && !job->worker) return;
     ++job->taking_part;
     worker.queued.push_back({.kind = TaskFrameKind::map, .job = job, .job_at = job->at, .round_at = job->round_at});
     flush_queued(lock, worker);

@@ -75,6 +75,7 @@ void PoolCore::start() {
             Lock lock(mutex_);
             install(lock, i, std::move(worker));
         }
+        admission_ = pool::Admission(pool::read_memory().available);
         interrupts_.emplace(nudge_.get());
         const BlockedSignals blocked;
         watch_ = std::thread([this] {
@@ -245,6 +246,7 @@ void PoolCore::watch() {
             look(lock);
         }
         sample_stacks();
+        look_at_memory();
         answer_questions();
         retry_start = !replace_dead();
     }
