@@ -108,6 +108,11 @@ class PoolCore final : public Engine, public trace::Source {
         std::byte* place = nullptr;          // of the frame in the lane, and its position there
         std::uint64_t position = 0;
         std::chrono::nanoseconds limit = forever;  // of a define: that of the work which asked for it
+        pool::CallableId callable{};               // of a define
+
+        bool needs(const pool::CallableId& one) const {
+            return (task && task->callable->id() == one) || (job && job->callable->id() == one);
+        }
     };
     // What the lane had no room for.
     struct Queued {
@@ -202,6 +207,7 @@ class PoolCore final : public Engine, public trace::Source {
     void look(const Lock& lock);
     Clock::time_point look_at(const Lock& lock, std::size_t index, Clock::time_point now);
     bool take_away(const Lock&, PoolTask& task);
+    void give_up_making(Worker& worker, const pool::Callable& callable);
     bool end_early(const Lock& lock, PoolTask& task, Stopping::Why why);
     bool stop_running(const Lock& lock, std::size_t index, std::uint64_t number, std::uint64_t element, Stopping::Why why,
                       std::chrono::nanoseconds limit);

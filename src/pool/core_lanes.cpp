@@ -74,7 +74,7 @@ bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable, std:
     writer.write(callable.state.data(), callable.state.size());
     TaskFrame frame{.kind = TaskFrameKind::define, .callable = callable.number, .payload_size = writer.bytes().size()};
     frame.handles = static_cast<std::uint32_t>(callable.handles.size());
-    Sent sent{.limit = limit};
+    Sent sent{.limit = limit, .callable = callable.id()};
     std::span<const std::byte> payload = writer.bytes();
     if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
     if (payload.size() > pool::max_inline) {

@@ -156,7 +156,27 @@ bool PoolCore::take_away(const Lock&, PoolTask& task) {
     const auto sent = std::ranges::find(worker.sent, task.number, &Sent::number);
     if (sent == worker.sent.end() || sent->task != &task || !take_back(worker, *sent)) return false;
     sent->task = nullptr;
+    give_up_making(worker, *task.callable);
     return schedule_.forget(task.worker, id);
+}
+
+// A callable that is being made, or will be, for work that was taken back may never come to an end, and nothing that has
+// a limit waits for it. When nothing else in the lane needs it, it gets as long as a task has to heed its stop token.
+void PoolCore::give_up_making(Worker& worker, const pool::Callable& callable) {
+    const auto needs = [&](const Sent& sent) { return sent.needs(callable.id()); };
+    if (std::ranges::any_of(worker.sent, needs)) return;
+    const auto defines = [&](const Sent& sent) {
+        return sent.kind == pool::TaskFrameKind::define && sent.callable == callable.id();
+    };
+    const auto define = std::find_if(worker.sent.rbegin(), worker.sent.rend(), defines);
+    if (define == worker.sent.rend() || options_.stop_ladder.token.unlimited()) return;
+    const auto now = Clock::now();
+    auto limit = options_.stop_ladder.token.nanoseconds();
+    const auto& header = worker.lane->header();
+    if (header.running.load(std::memory_order_acquire) == define->number)
+        limit += now.time_since_epoch() - std::chrono::nanoseconds(header.started.load(std::memory_order_acquire));
+    define->limit = std::min(define->limit, limit);
+    expect_look(now);
 }
 
 // True when it will end with the error that goes with `why`.
@@ -201,6 +221,7 @@ bool PoolCore::stop(const Lock& lock, const std::shared_ptr<Job>& job, Job::Stop
         if (take_back(worker, *sent)) {
             sent->job.reset();
             --job->taking_part;
+            give_up_making(worker, *job->callable);
         } else {
             static_cast<void>(stop_running(lock, i, sent->number, pool::none, why, job->terms.timeout));
         }

@@ -23,6 +23,14 @@
 
 namespace mp::pool {
 
+/// Tells callables apart as long as frames name them, unlike their addresses. Numbers are valid in one generation of a
+/// worker's table; the first generation is 1, so {} is none.
+struct CallableId {
+    std::uint64_t generation = 0;
+    std::uint32_t number = 0;
+    friend bool operator==(const CallableId&, const CallableId&) = default;
+};
+
 /// A callable with its captured or bound values, as a worker will make it. Sent once to each worker that needs it.
 class Callable {
   public:
@@ -38,6 +46,7 @@ class Callable {
     os::ModulePtr entry_module;
     os::ModulePtr code_module;
 
+    CallableId id() const { return {generation, number}; }
     /// What users know it by, for messages: `parse`, `main::{lambda(int)#1}`.
     const std::string& name() const;
 

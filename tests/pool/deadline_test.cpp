@@ -158,34 +158,6 @@ TEST_F(PoolDeadlineOnce, ATaskThatIgnoresSIGTERMIsKilled) {
     EXPECT_EQ(pool.apply(same, 4), 4);
 }
 
-struct HangsWhenLoaded {
-    int value = 0;
-    template <class Archive>
-    void save(Archive& archive) const {
-        archive(value);
-    }
-    template <class Archive>
-    void load(Archive& archive) {
-        archive(value);
-        hang_if(value);
-    }
-};
-
-// cpython: ExecutorDeadlockTest (stop x where it happens in the worker)
-TEST_P(PoolDeadline, AHangAtAnyStepInTheWorkerEnds) {
-    auto given = options();
-    given.task_timeout = 100ms;
-    given.stop_ladder = {.token = 0s, .terminate = 0s};
-    Pool pool(given);
-    const auto take = [](const HangsWhenLoaded& x) { return x.value; };
-    const auto apply = [](const HangsWhenLoaded& x, int y) { return x.value + y; };
-    error_of<TaskTimeout>([&] { pool.apply(take, HangsWhenLoaded{-1}); });
-    error_of<TaskTimeout>([&] { pool.map(take, std::vector{HangsWhenLoaded{-1}}); });
-    error_of<TaskTimeout>([&] { pool.apply(mp::bind(apply, HangsWhenLoaded{-1}), 1); });
-    error_of<TaskTimeout>([&] { pool.map(mp::bind(apply, HangsWhenLoaded{-1}), mp::range(0, 4)); });
-    EXPECT_EQ(pool.apply({.task_timeout = patience}, take, HangsWhenLoaded{3}), 3);
-}
-
 TEST_F(PoolDeadlineOnce, LimitsThatMakeNoSenseAreRefused) {
     EXPECT_EQ(error_of<std::invalid_argument>([] { Pool({.workers = 1, .task_timeout = 0s}); }), "task_timeout must be more than 0");
     Pool pool(1);
