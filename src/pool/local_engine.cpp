@@ -486,12 +486,21 @@ LocalEngine::Worker* LocalEngine::own_worker() const {
 
 // What this worker may take next; the end when there is nothing.
 std::deque<LocalEngine::Item>::iterator LocalEngine::next_for(const Worker& worker) {
-    return std::ranges::find_if(waiting_, [&](const Item& item) {
-        return !item.map || !item.map->worker || workers_[*item.map->worker].get() == &worker;
-    });
+    return std::ranges::find_if(waiting_, [&](const Item& item) { return may_take(worker, item); });
 }
 
-// A task that waits for others of its pool does some of them meanwhile: its thread may be the only one.
+// The newest of that.
+std::deque<LocalEngine::Item>::iterator LocalEngine::last_for(const Worker& worker) {
+    const auto found = std::ranges::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Item& item) { return may_take(worker, item); });
+    return found == waiting_.rend() ? waiting_.end() : std::prev(found.base());
+}
+
+bool LocalEngine::may_take(const Worker& worker, const Item& item) const {
+    return !item.map || !item.map->worker || workers_[*item.map->worker].get() == &worker;
+}
+
+// A task that waits for others of its pool does some of them meanwhile: its thread may be the only one. The newest first:
+// these are its own as a rule, so that the stack does not grow by all that wait before them and will wait in their turn.
 bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double seconds) {
     const bool limited = seconds >= 0 && seconds < 1e9;
     const auto end = Clock::now() +
@@ -499,9 +508,9 @@ bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double
     while (!done()) {
         if (limited && Clock::now() >= end) return false;
         Worker* const worker = own_worker();
-        if (const auto next = worker ? next_for(*worker) : waiting_.end(); next != waiting_.end()) {
-            Item item = std::move(*next);
-            waiting_.erase(next);
+        if (const auto last = worker ? last_for(*worker) : waiting_.end(); last != waiting_.end()) {
+            Item item = std::move(*last);
+            waiting_.erase(last);
             ++running_;
             lock.unlock();
             run(*worker, std::move(item));

@@ -87,6 +87,8 @@ class LocalEngine final : public Engine {
     void* object_of(Worker& worker, const std::shared_ptr<LocalCallable>& callable);
     Worker* own_worker() const;
     std::deque<Item>::iterator next_for(const Worker& worker);
+    std::deque<Item>::iterator last_for(const Worker& worker);
+    bool may_take(const Worker& worker, const Item& item) const;
     bool wait_for(Lock& lock, const std::function<bool()>& done, double seconds);
     void finish(Lock& lock, LocalTask& task);
     void share_left(Lock& lock, const std::shared_ptr<LocalMap>& map);

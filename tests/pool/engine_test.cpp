@@ -267,6 +267,18 @@ TEST_F(PoolThreads, ATaskMayWaitForTasksOfItsOwnPool) {
     EXPECT_EQ(own.apply([] { return pool->apply(twice, 3) + pool->map(twice, mp::range(4))[3]; }), 12);
 }
 
+// Each of those that wait has a hundred thousand others before its own: the stack must not hold them all.
+TEST_F(PoolThreads, ManyTasksMayWaitForTasksOfTheirOwnPool) {
+    static Pool* pool = nullptr;
+    for (const int workers : {1, 3}) {
+        Pool own({.workers = workers, .engine = mp::threads()});
+        pool = &own;
+        std::vector<mp::Future<int>> futures;
+        for (int i = 0; i < 100'000; ++i) futures.push_back(own.submit([](int x) { return pool->apply(twice, x); }, i));
+        for (int i = 0; i < 100'000; ++i) ASSERT_EQ(futures[static_cast<std::size_t>(i)].get(), 2 * i);
+    }
+}
+
 TEST_F(PoolInline, RunsInTheCallingThreadWhenSubmitted) {
     static int here = 0;
     Pool pool({.engine = mp::inline_engine()});
