@@ -1,6 +1,7 @@
 #include "process/forkserver.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,6 +73,12 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
     const wire::Serve request{.owner = ::getpid()};
     wire::Ready ready;
     const auto sent = send_packet(socket, &request, sizeof request);
+    // A copy that has ended is told of below, with how it ended.
+    if (!sent && sent.error() != std::errc::broken_pipe && sent.error() != std::errc::connection_reset) {
+        ::kill(*copy, SIGKILL);
+        ending_of(*copy);
+        throw SystemError(sent.error(), "cannot start the fork server: cannot send to the copy of this program");
+    }
     const auto readable = os::wait_readable(socket, base::Deadline::after(patience));
     if (readable && !*readable) {
         ::kill(*copy, SIGKILL);

@@ -4,12 +4,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <fcntl.h>
-
 #include <gmock/gmock.h>
 
 #include "process/mailbox.hpp"
 #include "support/child.hpp"
+#include "support/resource_limit.hpp"
 
 namespace {
 
@@ -29,25 +28,6 @@ class ProcessLimits : public ByMethod {
 };
 MP_EVERY_START_METHOD(ProcessLimits);
 
-class Limit {
-  public:
-    Limit(__rlimit_resource resource, rlim_t value) : resource_(resource) {
-        ::getrlimit(resource, &before_);
-        const rlimit lowered{value, before_.rlim_max};
-        ::setrlimit(resource, &lowered);
-    }
-    ~Limit() { ::setrlimit(resource_, &before_); }
-
-  private:
-    __rlimit_resource resource_;
-    rlimit before_{};
-};
-
-int highest_descriptor() {
-    const mp::os::UniqueFd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    return next.get();
-}
-
 TEST_P(ProcessLimits, EveryStepWithoutADescriptorIsASystemErrorThatLeavesNothing) {
     // Both with the server still to be started and with one that runs: their steps differ.
     for (const bool server_runs : {false, true}) {
@@ -60,7 +40,7 @@ TEST_P(ProcessLimits, EveryStepWithoutADescriptorIsASystemErrorThatLeavesNothing
             {
                 Process process(options("hungry"), [] {});
                 try {
-                    const Limit limit(RLIMIT_NOFILE, static_cast<rlim_t>(highest_descriptor() + more));
+                    const mp::test::ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(mp::test::lowest_free_descriptor() + more));
                     process.start();
                     started = true;
                 } catch (const mp::SystemError& error) {

@@ -1,0 +1,21 @@
+// Makes one system call of this process fail, as the kernel may: `--wrap` of the linker leads those of the library
+// here.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace mp::test {
+
+struct Fault {
+    const char* call;
+    /// What errno says; 0: it succeeds, but with one byte only of what was asked for.
+    int error;
+};
+
+/// From here on the n-th such call of this process, by any thread, fails (n = 0: the next one). Once.
+void arm(const Fault& fault, int n);
+/// No call fails any more; returns whether one did.
+bool disarm();
+
+}  // namespace mp::test
