@@ -1,12 +1,19 @@
-// A pool under fire: mixed work while a thread kills random workers, and now and then the fork server. Every result is
-// checked, every loss must be a worker that really was killed, nothing may hang, and in the end nothing may be left.
+// A pool under fire: mixed work while a thread kills random workers, some of them stopped before, and now and then the
+// fork server. Every result is checked, every loss must be a worker that really was killed, nothing may hang, and in the
+// end nothing may be left.
 //
-//     chaos [--kills N] [--seed S] [--workers W] [--server-kills]
+//     chaos [--kills N] [--seed S] [--workers W] [--method forkserver|fork|spawn] [--server-kills]
+//
+// Or the caller of such a pool is killed, many times, at random moments: two seconds later nothing of it may be left.
+//
+//     chaos --parent-kills N [--seed S] [--workers W] [--method M]
 #include <multiprocessing/multiprocessing.hpp>
+#include <multiprocessing/sharedctypes.hpp>
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +29,8 @@
 
 #include "process/forkserver.hpp"
 #include "support/leak_check.hpp"
+#include "support/marked_processes.hpp"
+#include "support/run_program.hpp"
 
 namespace {
 
@@ -33,6 +42,9 @@ struct Options {
     unsigned seed = 1;
     int workers = 4;
     bool server_kills = false;
+    mp::StartMethod method = mp::StartMethod::forkserver;
+    int parent_kills = 0;
+    bool victim = false;  // the caller that is to be killed
 };
 
 struct Chaos {
@@ -45,7 +57,7 @@ struct Chaos {
     std::set<pid_t> killed;            // by the thread below; guarded by `mutex`
     std::vector<std::string> wrong{};  // guarded by `mutex`
 
-    explicit Chaos(const Options& given) : options(given), pool({.workers = given.workers, .name = "chaos"}) {}
+    explicit Chaos(const Options& given) : options(given), pool({.workers = given.workers, .name = "chaos", .restart_intensity = {.restarts = 1'000'000}, .start_method = given.method}) {}
 
     void progress() { last_progress = Clock::now().time_since_epoch().count(); }
     void complain(const std::string& what) {
@@ -144,9 +156,145 @@ void exceptions(Chaos& chaos, std::mt19937& random) {
     chaos.elements += 200;
 }
 
+// In any order, each once; left early now and then, which cancels the rest.
+void streams(Chaos& chaos, std::mt19937& random) {
+    const int count = 1 + static_cast<int>(random() % 1000);
+    const int leave_at = random() % 3 == 0 ? static_cast<int>(random() % 1000) : count;
+    std::vector<bool> seen(static_cast<std::size_t>(count));
+    int came = 0, lost = 0;
+    for (auto&& outcome : chaos.pool.imap_unordered_outcomes([](int x) { return x; }, mp::range(count))) {
+        if (came++ == leave_at) return;
+        if (!outcome) {
+            ++lost;
+            chaos.check_loss(outcome.error());
+            continue;
+        }
+        chaos.check(*outcome >= 0 && *outcome < count && !seen[static_cast<std::size_t>(*outcome)], "imap_unordered");
+        if (chaos.over) return;
+        seen[static_cast<std::size_t>(*outcome)] = true;
+    }
+    chaos.check(came == count && std::ranges::count(seen, true) + lost == count, "imap_unordered");
+    chaos.elements += static_cast<std::uint64_t>(count);
+}
+
+void reduces(Chaos& chaos, std::mt19937& random) {
+    const long count = 1 + static_cast<long>(random() % 20'000);
+    const mp::CallOptions options{.retries = mp::Retries{.crash = 1'000'000}};
+    const long sum = chaos.pool.reduce([](long x) { return work(x, 50) - 50; }, [](long a, long b) { return a + b; }, 0L,
+                                       mp::range(count), options);
+    chaos.check(sum == count * (count - 1) / 2, "reduce");
+    chaos.elements += static_cast<std::uint64_t>(count);
+}
+
+// Each element is changed in place, in a way that may be done twice.
+void arrays(Chaos& chaos, std::mt19937& random) {
+    const long count = 1 + static_cast<long>(random() % 5000);
+    mp::Array<long> array(static_cast<std::size_t>(count));
+    for (long i = 0; i < count; ++i) array.span()[static_cast<std::size_t>(i)] = i;
+    const mp::CallOptions options{.retries = mp::Retries{.crash = 1'000'000}};
+    chaos.pool.for_each(
+        [](long& x) {
+            if (x >= 0) x = -1 - work(x, 100);
+        },
+        array, options);
+    for (long i = 0; i < count; ++i) chaos.check(array.span()[static_cast<std::size_t>(i)] == -1 - (i + 100), "for_each");
+    chaos.elements += static_cast<std::uint64_t>(count);
+}
+
+// Whoever is killed with the lock, or in the midst of a put, holds up nobody.
+void shared_things(Chaos& chaos, std::mt19937& random) {
+    const int count = 1 + static_cast<int>(random() % 100);
+    mp::Lock lock;
+    mp::Queue<int> queue;
+    mp::Array<int> counter(1);
+    const auto task = [](mp::Lock held, const mp::Queue<int>& to, mp::Array<int> counts, int x) {
+        {
+            const std::scoped_lock hold(held);
+            counts.span()[0] = static_cast<int>(work(counts.span()[0], 1000)) - 999;
+        }
+        to.put(x);
+        return x;
+    };
+    std::vector<mp::Future<int>> futures;
+    for (int i = 0; i < count; ++i) futures.push_back(chaos.pool.submit(task, lock, queue, counter, i));
+    int good = 0;
+    for (int i = 0; i < count; ++i) {
+        const auto outcome = futures[static_cast<std::size_t>(i)].outcome();
+        if (outcome) chaos.check(*outcome == i, "shared things");
+        else chaos.check_loss(outcome.error());
+        good += outcome.has_value();
+    }
+    std::set<int> items;
+    while (const auto item = queue.try_get()) chaos.check(*item >= 0 && *item < count && items.insert(*item).second, "queue");
+    chaos.check(static_cast<int>(items.size()) >= good, "queue");
+    chaos.check(counter.span()[0] >= good && counter.span()[0] <= count, "lock");
+    chaos.elements += static_cast<std::uint64_t>(count);
+}
+
+// Some never end by themselves.
+void timeouts(Chaos& chaos, std::mt19937& random) {
+    const bool heeds = random() % 2;
+    const auto task = [](bool heed, int x) {
+        while (x % 10 == 3) {
+            if (!heed) ::pause();
+            else if (mp::stop_token().wait_for(1s)) break;
+        }
+        return x;
+    };
+    std::vector<mp::Future<int>> futures;
+    for (int i = 0; i < 20; ++i) {
+        mp::CallOptions options;
+        if (i % 10 == 3) options.task_timeout = 20ms;
+        futures.push_back(chaos.pool.submit(options, task, heeds, i));
+    }
+    for (int i = 0; i < 20; ++i) {
+        const auto outcome = futures[static_cast<std::size_t>(i)].outcome();
+        if (outcome) chaos.check(i % 10 != 3 && *outcome == i, "timeouts");
+        else if (outcome.error().as<mp::TaskTimeout>()) chaos.check(i % 10 == 3, "timeouts");
+        else chaos.check_loss(outcome.error());
+    }
+    chaos.elements += 20;
+}
+
+void cancels(Chaos& chaos, std::mt19937& random) {
+    std::vector<mp::Future<int>> futures;
+    for (int i = 0; i < 40; ++i) futures.push_back(chaos.pool.submit([](int x) { return ::usleep(2000), x; }, i));
+    auto map = chaos.pool.map_async([](int x) { return ::usleep(1000), x; }, mp::range(200));
+    std::vector<bool> asked(futures.size());
+    for (std::size_t i = 0; i < futures.size(); ++i)
+        if (random() % 4 == 0) asked[i] = futures[i].cancel();
+    static_cast<void>(map.cancel());
+    for (std::size_t i = 0; i < futures.size(); ++i) {
+        const auto outcome = futures[i].outcome();
+        if (outcome) chaos.check(*outcome == static_cast<int>(i), "cancels");
+        else if (outcome.error().as<mp::TaskCancelled>()) chaos.check(asked[i], "cancels");
+        else chaos.check_loss(outcome.error());
+    }
+    const auto outcome = map.outcome();
+    if (!outcome && !outcome.error().as<mp::TaskCancelled>()) chaos.check_loss(outcome.error());
+    chaos.elements += 240;
+}
+
+// Fails until its last attempt.
+void retries(Chaos& chaos, std::mt19937& random) {
+    const int failures = 1 + static_cast<int>(random() % 3);
+    mp::Array<int> tries(50);
+    const auto task = [failures](mp::Array<int> counts, int x) {
+        if (++counts.span()[static_cast<std::size_t>(x)] <= failures) throw std::runtime_error("not yet");
+        return x;
+    };
+    mp::CallOptions options;
+    options.retries = mp::Retries{.crash = 1'000'000, .exception = failures, .delay = {.first = 1ms}};
+    std::vector<mp::Future<int>> futures;
+    for (int i = 0; i < 50; ++i) futures.push_back(chaos.pool.submit(options, task, tries, i));
+    for (int i = 0; i < 50; ++i) chaos.check(futures[static_cast<std::size_t>(i)].get() == i, "retries");
+    chaos.elements += 50;
+}
+
 void load(Chaos& chaos, unsigned seed) {
     std::mt19937 random(seed);
-    void (*const kinds[])(Chaos&, std::mt19937&) = {maps, retried_map, submits, big_results, exceptions};
+    void (*const kinds[])(Chaos&, std::mt19937&) = {maps,    retried_map, submits,       big_results, exceptions, streams,
+                                                    reduces, arrays,      shared_things, timeouts,    cancels,    retries};
     while (!chaos.over) {
         try {
             kinds[random() % std::size(kinds)](chaos, random);
@@ -171,8 +319,17 @@ void kill_workers(Chaos& chaos) {
         const auto pids = chaos.pool.pids();
         if (pids.empty()) continue;
         const pid_t victim = pids[random() % pids.size()];
-        const std::lock_guard lock(chaos.mutex);  // before anybody asks whether it was killed
-        if (::kill(victim, SIGKILL) == 0 && chaos.killed.insert(victim).second) ++chaos.kills;
+        const bool stop_first = random() % 4 == 0;
+        {
+            const std::lock_guard lock(chaos.mutex);  // before anybody asks whether it was killed
+            if (::kill(victim, stop_first ? SIGSTOP : SIGKILL) != 0 || !chaos.killed.insert(victim).second) continue;
+        }
+        if (stop_first) {
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 20'000));
+            ::kill(victim, SIGKILL);
+        }
+        // A few in a row that die before they are ready break a pool, rightly; so one may work now and then.
+        if (++chaos.kills % 4 == 0) chaos.pool.apply({.retries = mp::Retries{.crash = 1'000'000}}, [] {});
     }
     chaos.over = true;
 }
@@ -188,6 +345,13 @@ void watch(Chaos& chaos, const std::stop_token& stop) {
     }
 }
 
+mp::StartMethod method(std::string_view name) {
+    for (const auto each : mp::get_all_start_methods())
+        if (mp::to_string(each) == name) return each;
+    std::fprintf(stderr, "chaos: there is no start method %.*s\n", static_cast<int>(name.size()), name.data());
+    std::exit(2);
+}
+
 Options parse(int argc, char** argv) {
     Options options;
     for (int i = 1; i < argc; ++i) {
@@ -201,18 +365,71 @@ Options parse(int argc, char** argv) {
         else if (word == "--seed") options.seed = static_cast<unsigned>(number());
         else if (word == "--workers") options.workers = number();
         else if (word == "--server-kills") options.server_kills = true;
+        else if (word == "--parent-kills") options.parent_kills = number();
+        else if (word == "--victim") options.victim = true;
+        else if (word == "--method" && i + 1 < argc) options.method = method(argv[++i]);
         else {
-            std::fprintf(stderr, "usage: chaos [--kills N] [--seed S] [--workers W] [--server-kills]\n");
+            std::fprintf(stderr, "usage: chaos [--kills N | --parent-kills N] [--seed S] [--workers W] [--method M] [--server-kills]\n");
             std::exit(2);
         }
     }
     return options;
 }
 
+// Works until it is killed.
+[[noreturn]] void be_a_victim(const Options& options) {
+    Chaos chaos(options);
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < 3; ++i) threads.emplace_back([&, i] { load(chaos, options.seed * 31 + i); });
+    while (chaos.calls == 0 && !chaos.over) std::this_thread::sleep_for(1ms);
+    std::puts("busy");
+    std::fflush(stdout);
+    while (!chaos.over) std::this_thread::sleep_for(1ms);
+    for (const auto& line : chaos.wrong) std::fprintf(stderr, "%s\n", line.c_str());
+    std::_Exit(1);
+}
+
+int kill_parents(const Options& options, const char* program) {
+    std::mt19937 random(options.seed);
+    const auto before = mp::test::take_snapshot(::getpid());
+    std::vector<std::string> wrong;
+    std::size_t processes = 0;
+    auto longest = Clock::duration::zero();
+    for (int i = 0; i < options.parent_kills && wrong.empty(); ++i) {
+        const mp::test::MarkedProcesses marked;
+        mp::test::RunningProgram victim({program, "--victim", "--workers", std::to_string(options.workers), "--method",
+                                         std::string(mp::to_string(options.method)), "--seed", std::to_string(random() % 10'000)},
+                                        {.environment = {marked.variable()}});
+        // One in four while the pool is still being made.
+        if (i % 4 != 3) {
+            if (!victim.wait_for_out("busy")) wrong.push_back("the victim did not begin: " + victim.finish().err);
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 50'000));
+            const std::size_t found = marked.all().size();
+            processes += found;
+            if (found < 2) wrong.emplace_back("the victim has no workers");
+        } else {
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 30'000));
+        }
+        ::kill(victim.pid(), SIGKILL);
+        const auto killed = Clock::now();
+        while (!marked.all().empty() && Clock::now() - killed < 2s) std::this_thread::sleep_for(5ms);
+        longest = std::max(longest, Clock::now() - killed);
+        for (const pid_t pid : marked.all()) wrong.push_back("outlived its caller by 2 s: " + std::to_string(pid));
+    }
+    for (const auto& left : mp::test::wait_for_no_leaks(before, 5s)) wrong.push_back("left behind: " + left);
+    std::printf("chaos: seed %u: %d callers killed, %zu processes with them, the last gone after %.0f ms: %s\n", options.seed,
+                options.parent_kills, processes, std::chrono::duration<double, std::milli>(longest).count(),
+                wrong.empty() ? "all well" : "WRONG");
+    for (const auto& line : wrong) std::printf("  %s\n", line.c_str());
+    return wrong.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const Options options = parse(argc, argv);
+    if (options.victim) be_a_victim(options);
+    if (options.parent_kills) return kill_parents(options, argv[0]);
     const auto begin = Clock::now();
     const auto before = mp::test::take_snapshot(::getpid());
     std::vector<std::string> wrong;
