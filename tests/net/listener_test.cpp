@@ -187,12 +187,11 @@ TEST_P(EveryFamily, APeerKilledInTheMiddleOfAMessageEndsTheReceiverAndTheSender)
     Listener listener(place());
     test::Child child([&] {
         auto connection = Client<std::vector<std::byte>>(listener.address());
-        connection.send(std::vector<std::byte>(64 << 20));
+        connection.send(std::vector<std::byte>(64 << 20));  // far more than the system holds in between
         return 0;
     });
     auto connection = listener.accept<std::vector<std::byte>>();
     EXPECT_TRUE(connection.poll(60s));
-    EXPECT_EQ(connection.try_recv(), std::nullopt);
     child.kill();
     child.wait();
     try {
