@@ -99,7 +99,7 @@ consteval bool check_fold() {
         constexpr bool folds = std::is_invocable_r_v<A, Op&, A, R> && std::is_invocable_r_v<A, Op&, A, A>;
         static_assert(begins, "reduce: the function's result does not convert to the type of the initial value");
         static_assert(
-            folds,
+            folds || !begins,
             "reduce: the operation cannot be called with two values of the initial value's type, and with one "
             "of the function's results, giving such a value");
         return begins && folds;
