@@ -1,4 +1,5 @@
 // Listener and Client in every family: messages, handles, keys, hostile and silent clients, deaths.
+#include <sys/wait.h>
 #include <multiprocessing/listener.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/wait.hpp>
@@ -192,6 +193,11 @@ TEST_P(EveryFamily, APeerKilledInTheMiddleOfAMessageEndsTheReceiverAndTheSender)
     });
     auto connection = listener.accept<std::vector<std::byte>>();
     EXPECT_TRUE(connection.poll(60s));
+    // Stopped first, or it might keep pace with what is read here and be done.
+    ASSERT_EQ(::kill(child.pid(), SIGSTOP), 0);
+    siginfo_t stopped{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &stopped, WSTOPPED | WNOWAIT), 0);
+    EXPECT_EQ(connection.try_recv(), std::nullopt);
     child.kill();
     child.wait();
     try {
