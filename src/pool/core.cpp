@@ -220,7 +220,7 @@ void PoolCore::pump(const Lock& lock) {
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (!workers_[i].sent.empty() || !workers_[i].ready) take_results(lock, i);
     hand_out(lock);
-    insight_.queue(schedule_.waiting(), schedule_.assigned());
+    insight_.queue(schedule_.waiting());
 }
 
 // No call will use it again: workers that hold it, and perhaps a large table bound to it, need it no longer.
@@ -278,6 +278,7 @@ void PoolCore::hand_out(const Lock& lock) {
     const auto admitted = [&] { return admission_.open() || schedule_.assigned() == 0; };
     while (const auto assignment = admitted() ? schedule_.next() : std::nullopt) {
         auto& task = *reinterpret_cast<PoolTask*>(assignment->task);
+        insight_.assigning(schedule_.assigned());
         bool sent = false;
         try {
             sent = send_task(lock, assignment->worker, task, assignment->notify);
@@ -293,6 +294,7 @@ void PoolCore::hand_out(const Lock& lock) {
             break;
         }
     }
+    insight_.publish(schedule_.waiting(), schedule_.assigned());
     if (schedule_.waiting() > 0) expect_memory_look();
     // With nobody waiting, a worker that runs dry calls the pool's own thread. One that ran dry a moment ago did not see
     // that it should: so the look at the results comes after the store, as the worker's look at `nudge` after its results.

@@ -60,12 +60,20 @@ class Insight {
 
     void submitted() { ++submitted_; }
     void mapped(std::uint64_t elements) { elements_ += elements; }
-    void queue(std::uint64_t waiting, std::uint64_t assigned) {
+    /// Before the worker can see the task: so whoever sees it run finds it counted.
+    void assigning(std::uint64_t assigned) {
+        page_.header().assigned.store(assigned, std::memory_order_relaxed);
+    }
+    /// When there are no more tasks to hand out, or no more workers that have room.
+    void publish(std::uint64_t waiting, std::uint64_t assigned) {
         auto& header = page_.header();
         header.waiting.store(waiting, std::memory_order_relaxed);
         header.assigned.store(assigned, std::memory_order_relaxed);
         header.submitted.store(submitted_, std::memory_order_relaxed);
         header.elements.store(elements_, std::memory_order_relaxed);
+    }
+    /// How many wait, for a session.
+    void queue(std::uint64_t waiting) {
         if (recorder_) recorder_->queue(number_, trace::now(), waiting);
     }
     /// Takes what the worker has written down.
