@@ -49,13 +49,31 @@ void without_waiting() {
     std::printf("%s\n", queue.get_for(1ms) ? "something" : "nothing in time");
 }
 
+void ask(const std::string& address) {
+    auto connection = mp::Client<std::string, std::size_t>(address, {.authkey = "what both know"});
+    connection.send("how long is this?");
+    std::printf("%zu\n", connection.recv());
+}
+
+void serve() {
+    mp::Listener listener("localhost:0", {.authkey = "what both know"});  // port 0: a free one
+    mp::Process client(ask, listener.address());                          // could be a program of its own, elsewhere
+    client.start();
+    if (auto connection = listener.accept_for<std::size_t, std::string>(60s))
+        connection->send(connection->recv().size());
+    client.join();
+}
+
 int main() {
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // lines of parent and child in the order of their making
     converse();
     stream();
     without_waiting();
+    serve();
 }
 // Prints:
 // got 42
 // 0 1 2 
 // 1 0 1
 // nothing in time
+// 17

@@ -3,13 +3,18 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
+using namespace mp::literals;
 
 int risky(int x) {
     if (x == 2) ::raise(SIGKILL);
@@ -21,6 +26,8 @@ int slow(int milliseconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     return milliseconds;
 }
+
+std::atomic<bool> pressed = false;
 
 int main() {
     mp::Pool pool(2);
@@ -46,6 +53,22 @@ int main() {
         return count.load();
     }, attempts);
     std::printf("attempt %d succeeded\n", result);
+
+    mp::Pool modest({.workers = 1, .memory_limit = 200_MiB});
+    try {
+        modest.apply([](std::size_t size) { return std::vector<char>(size, 'x').size(); }, 1_GiB);
+    } catch (const mp::MemoryLimitExceeded& error) {
+        std::printf("a task wanted more than %d MiB\n", int(error.limit() >> 20));
+    }
+
+    std::signal(SIGINT, [](int) { pressed = true; });  // now Ctrl-C is this program's affair
+    int taken = 0;
+    for (int x : pool.imap([](int n) { return n; }, std::views::iota(0))) {  // without end
+        if (pressed) break;  // leaving the loop cancels what is under way
+        ++taken;
+        if (x == 9) std::raise(SIGINT);  // as the key would
+    }
+    std::printf("stopped after %d\n", taken);
 }
 // Prints:
 // 10
@@ -54,3 +77,5 @@ int main() {
 // 40
 // too slow
 // attempt 3 succeeded
+// a task wanted more than 200 MiB
+// stopped after 10

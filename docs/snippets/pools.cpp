@@ -15,6 +15,8 @@ int square(int x) { return x * x; }
 int add(int a, int b) { return a + b; }
 std::size_t occurrences(const std::string& text, char letter) { return std::size_t(std::count(text.begin(), text.end(), letter)); }
 
+int verbosity = 0;
+
 int main() {
     mp::Pool pool(2);
 
@@ -42,9 +44,16 @@ int main() {
     for (std::size_t n : pool.map(mp::bind(occurrences, text), std::string("ms"))) std::printf("%zu ", n);
     std::printf("\n");
 
+    pool.run_on_all([](int level) { verbosity = level; }, 3);
+    std::printf("%d here, %d there\n", verbosity, pool.apply([] { return verbosity; }));
+
     const int limit = 10;
     const auto below = mp::snapshot_map([&](int x) { return x < limit; }, mp::range(9, 12));
     std::printf("%zu\n", below.size());
+
+    mp::Pool threads({.workers = 2, .engine = mp::threads()});
+    mp::Pool here({.engine = mp::inline_engine()});
+    std::printf("%d %d\n", threads.map(square, mp::range(1, 5)).back(), here.apply(square, 5));
 }
 // Prints:
 // 16 7
@@ -54,4 +63,6 @@ int main() {
 // 1.5
 // 15
 // 1 4 
+// 0 here, 3 there
 // 3
+// 16 25

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <mutex>
+#include <string>
 #include <vector>
 
 void count(mp::Value<int> counter) {
@@ -31,6 +32,31 @@ void arrays() {
     std::printf("%.1f\n", samples.span()[999]);
 }
 
+class Till {  // a class of one's own, served as it is
+  public:
+    int put(int amount) { return total_ += amount; }
+
+  private:
+    int total_ = 0;
+};
+
+void sell(mp::managed::Dict<std::string, int> sold, mp::Proxy<Till> till) {
+    sold.update("apples", [](int& count) { ++count; });  // one step in the manager: no update is lost
+    till.call<&Till::put>(5);
+}
+
+void managers() {
+    mp::Manager manager;
+    auto sold = manager.dict<std::string, int>();
+    auto till = manager.create<Till>();
+    {
+        std::vector<mp::Process> sellers;
+        for (int i = 0; i < 4; ++i) sellers.emplace_back(sell, sold, till);
+        for (auto& seller : sellers) seller.start();
+    }  // joined
+    std::printf("%d apples for %d\n", sold.at("apples"), till.call<&Till::put>(0));
+}
+
 void locks() {
     mp::Lock lock;
     mp::Event ready;
@@ -57,6 +83,7 @@ void barriers() {
 int main() {
     values();
     arrays();
+    managers();
     locks();
     barriers();
 }
@@ -64,5 +91,6 @@ int main() {
 // 4000
 // 8001
 // 0.5
+// 4 apples for 20
 // free
 // both were there

@@ -7,3 +7,9 @@ foreach(source IN LISTS MP_SNIPPETS)
   add_dependencies(test_guide snippet_${name})
 endforeach()
 target_compile_definitions(test_guide PRIVATE REPOSITORY="${PROJECT_SOURCE_DIR}" SNIPPETS="${CMAKE_CURRENT_BINARY_DIR}/snippet_")
+
+find_program(MP_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(MP_PYTHON)
+  add_test(NAME Guide.TheTableForPythonHasEveryPublicName
+    COMMAND ${MP_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/python_names_test.py ${PROJECT_SOURCE_DIR})
+endif()
