@@ -16,7 +16,7 @@ endif()
 # Components: library is what programs need to run, development what they need to be built, tools are the programs of apps/,
 # documentation is for reading. A static library is for building only.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME tools)
-install(TARGETS multiprocessing multiprocessing_fully_static EXPORT multiprocessing-targets
+install(TARGETS ${MP_LIBRARIES} multiprocessing_fully_static EXPORT multiprocessing-targets
   LIBRARY COMPONENT library NAMELINK_COMPONENT development
   ARCHIVE COMPONENT development
   FILE_SET HEADERS COMPONENT development)
@@ -45,5 +45,14 @@ if(MP_BUILD_APPS)
     cmake_path(GET page STEM program)
     install(FILES ${PROJECT_SOURCE_DIR}/tools/completion/multiprocessing.bash COMPONENT tools
       DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${program})
+    install(FILES ${PROJECT_SOURCE_DIR}/tools/completion/multiprocessing.fish COMPONENT tools
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME ${program}.fish)
   endforeach()
+  # Debian's zsh looks into vendor-completions for what packages bring; all others look into site-functions.
+  set(MP_ZSH_FOLDER site-functions)
+  if(CMAKE_INSTALL_PREFIX STREQUAL /usr AND EXISTS /etc/debian_version)
+    set(MP_ZSH_FOLDER vendor-completions)
+  endif()
+  install(FILES ${PROJECT_SOURCE_DIR}/tools/completion/_multiprocessing COMPONENT tools
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/${MP_ZSH_FOLDER})
 endif()

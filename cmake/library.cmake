@@ -12,19 +12,31 @@ add_custom_command(OUTPUT ${MP_REPORT_PAGE}
   COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}/src/trace/report -DTO=${MP_REPORT_PAGE} -P ${MP_EMBED_REPORT}
   DEPENDS ${MP_REPORT_PARTS} ${MP_EMBED_REPORT} VERBATIM)
 
-add_library(multiprocessing ${MP_SOURCES} ${MP_REPORT_PAGE})
+function(mp_add_library target)
+  add_library(${target} ${ARGN} ${MP_SOURCES} ${MP_REPORT_PAGE})
+  target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${MP_HEADERS})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
+  target_link_libraries(${target} PUBLIC Threads::Threads PRIVATE ${CMAKE_DL_LIBS})
+  # Static and shared objects are compiled alike, so that one serves the compiler cache for the other.
+  set_target_properties(${target} PROPERTIES DEFINE_SYMBOL "")
+endfunction()
+
+mp_add_library(multiprocessing)
 add_library(multiprocessing::multiprocessing ALIAS multiprocessing)
-target_sources(multiprocessing PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${MP_HEADERS})
-target_include_directories(multiprocessing PRIVATE ${PROJECT_SOURCE_DIR}/src)
-target_compile_features(multiprocessing PUBLIC cxx_std_20)
-target_compile_options(multiprocessing PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
-target_link_libraries(multiprocessing PUBLIC Threads::Threads PRIVATE ${CMAKE_DL_LIBS})
 set_target_properties(multiprocessing PROPERTIES
   VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-  # Static and shared objects are compiled alike, so that one serves the compiler cache for the other.
-  DEFINE_SYMBOL ""
   VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
+set(MP_LIBRARIES multiprocessing)
+# For packages: who installs one has both.
+if(BUILD_SHARED_LIBS AND MP_BUILD_STATIC)
+  mp_add_library(multiprocessing_static STATIC)
+  add_library(multiprocessing::static ALIAS multiprocessing_static)
+  set_target_properties(multiprocessing_static PROPERTIES OUTPUT_NAME multiprocessing EXPORT_NAME static)
+  list(APPEND MP_LIBRARIES multiprocessing_static)
+endif()
 # Tests look inside. In a static library all of it is in reach; a shared one hides nothing when it is built for tests, so
 # that all of them run against it. What users get is built and tried by tests/consumers.
 if(BUILD_SHARED_LIBS AND MP_BUILD_TESTS)

@@ -31,7 +31,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${MP_EXACTLY}, libc6-dev")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "multiprocessing-doc, cmake, pkgconf | pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "process parallelism that survives crashes - development files
- Headers, and what CMake and pkg-config need to find the library.")
+ Headers, the static library, and what CMake and pkg-config need to find them.")
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME multiprocessing-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
@@ -49,6 +49,8 @@ set(MP_DOC_DIR ${CMAKE_INSTALL_DATADIR}/doc/multiprocessing-doc)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/docs/html DESTINATION ${MP_DOC_DIR} COMPONENT documentation OPTIONAL)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${MP_DOC_DIR} COMPONENT documentation
   PATTERN "CMakeLists.txt" EXCLUDE PATTERN "*.cmake" EXCLUDE)
+# As in the sources, so that the links between the pages and to the programs lead somewhere.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${MP_DOC_DIR} COMPONENT documentation PATTERN man EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${MP_DOC_DIR}
   COMPONENT documentation)
 # Debian wants to know of each package whose it is.
