@@ -134,6 +134,15 @@ Boot decode_boot(serial::Reader& reader) {
 }
 
 void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
+    auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
+    if (!report) std::_Exit(255);
+    fds.report.reset();
+    std::uint64_t nobody = ReportPage::not_begun;
+    if (!reinterpret_cast<ReportPage*>(report->data())
+             ->begun.compare_exchange_strong(nobody, static_cast<std::uint64_t>(::getpid()), std::memory_order_acq_rel))
+        std::_Exit(255);  // another was started in its place
+
+    // Not before that: binding is a property of the lifeline's end, which one that was started in its place has, too.
     const auto bound = os::bind_lifeline(fds.lifeline.release());
     if (bound && !*bound) std::_Exit(255);  // the owner has gone already
 
@@ -155,9 +164,6 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     set_start_method(boot.default_method);
     set_log_level(boot.log_level);
 
-    auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
-    if (!report) std::_Exit(255);
-    fds.report.reset();
     // Lives until the process ends, reachable for leak checkers by the pointer to its first member.
     struct Kept {
         Self self;

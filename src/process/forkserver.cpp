@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -156,10 +157,18 @@ void Forkserver::shut_down_shared() {
 bool Forkserver::has_callers_rights() const { return user_ == ::geteuid() && group_ == ::getegid(); }
 
 bool Forkserver::alive() const {
-    pollfd entry{control_.get(), 0, 0};
-    if (entry.fd < 0) return false;
-    ::poll(&entry, 1, 0);
-    return (entry.revents & (POLLHUP | POLLERR)) == 0;
+    std::array<pollfd, 2> watched{pollfd{control_.get(), 0, 0}, pollfd{pidfd_.get(), POLLIN, 0}};
+    if (watched[0].fd < 0) return false;
+    ::poll(watched.data(), watched.size(), 0);
+    return (watched[0].revents & (POLLHUP | POLLERR)) == 0 && watched[1].revents == 0;
+}
+
+// False when the server has died without one. A process that it had just forked may hold its end of the socket still.
+bool Forkserver::wait_for_answer() const {
+    std::array<pollfd, 2> watched{pollfd{control_.get(), POLLIN, 0}, pollfd{pidfd_.get(), POLLIN, 0}};
+    os::retry([&] { return ::poll(watched.data(), watched.size(), -1); });
+    if (watched[0].revents == 0) ::poll(watched.data(), 1, 0);  // its last answer, from before it died
+    return watched[0].revents != 0;
 }
 
 base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, std::span<const int> descriptors) {
@@ -183,6 +192,7 @@ base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, 
     }
     if (auto done = os::send_message(control_.get(), packet, descriptors.first(std::min(batch, descriptors.size()))); !done)
         return give_up(done.error());
+    if (!wait_for_answer()) return base::error_of(ECONNRESET);
     wire::Spawned reply;
     auto received = os::receive_message(control_.get(), std::as_writable_bytes(std::span(&reply, 1)));
     if (!received) return received.error();

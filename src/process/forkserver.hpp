@@ -44,6 +44,8 @@ class Forkserver {
     base::Expected<void> signal(pid_t pid, int signal);
 
   private:
+    bool wait_for_answer() const;
+
     std::mutex mutex_;           // one request at a time
     os::ForkPrivateFd control_;
     pid_t pid_;

@@ -1,6 +1,7 @@
 #include "process/launch.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include "os/lifeline.hpp"
 #include "os/log.hpp"
+#include "os/pidfd.hpp"
 #include "os/retry.hpp"
 #include "process/wire.hpp"
 
@@ -33,8 +35,7 @@ class Launch {
         status_end = os::clear_of_streams(std::move(status_end));
         check(parts.status && status_end, "pipe");
         auto lifeline = value(os::make_lifeline(), "pipe");
-        const auto report = value(os::memory_file("multiprocessing report", sizeof(ReportPage)), "memory for its report");
-        parts.report = value(os::Mapping::shared(report.get(), sizeof(ReportPage)), "mapping its report");
+        auto report = make_report(parts);
         const auto directory = os::clear_of_streams(os::UniqueFd(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)));
         check(bool(directory), "open working directory");
 
@@ -68,9 +69,16 @@ class Launch {
 
         auto reply = server->spawn(packet, fds);
         if (!reply && server_is_gone(reply.error()) && !spec_.snapshot && spec_.method != StartMethod::fork) {
-            // Somebody killed it between two starts; the next one is as good.
-            server = Forkserver::shared();
-            reply = server->spawn(packet, fds);
+            // Somebody killed it between two starts, and the next one is as good - or in the midst of this one, when it
+            // may have forked already. Two must not run.
+            if (const pid_t begun = prevent(parts)) {
+                reply = adopt(begun, std::move(lifeline.bound), lifeline.owner.get());
+            } else {
+                report = make_report(parts);
+                fds[report_at] = report.get();
+                server = Forkserver::shared();
+                reply = server->spawn(packet, fds);
+            }
         }
         auto spawned = value(std::move(reply), "fork");
         parts.pid = spawned.pid;
@@ -83,6 +91,35 @@ class Launch {
     }
 
   private:
+    static constexpr std::size_t report_at = 2;  // among the descriptors of a wire::Spawn
+
+    os::UniqueFd make_report(Child::Parts& parts) const {
+        auto file = value(os::memory_file("multiprocessing report", sizeof(ReportPage)), "memory for its report");
+        parts.report = value(os::Mapping::shared(file.get(), sizeof(ReportPage)), "mapping its report");
+        return file;
+    }
+
+    // A process that was forked for this report and has not begun never will. The pid of one that has; 0: none has.
+    static pid_t prevent(const Child::Parts& parts) {
+        auto& begun = reinterpret_cast<ReportPage*>(parts.report.data())->begun;
+        std::uint64_t pid = ReportPage::not_begun;
+        if (begun.compare_exchange_strong(pid, ReportPage::must_not_begin, std::memory_order_acq_rel)) return 0;
+        return static_cast<pid_t>(pid);
+    }
+
+    // Takes over a process whose server died before it told of it. As with any whose server has died, how it ends will
+    // not be known.
+    static SpawnReply adopt(pid_t pid, os::UniqueFd bound, int owner) {
+        bound.reset();
+        SpawnReply reply{.pid = pid, .pidfd = {}};
+        auto pidfd = os::open_pidfd(pid);
+        // While it holds its end of the lifeline the number is still its own.
+        pollfd entry{owner, 0, 0};
+        ::poll(&entry, 1, 0);
+        if (pidfd && !(entry.revents & POLLERR)) reply.pidfd = std::move(*pidfd);
+        return reply;
+    }
+
     static bool server_is_gone(std::error_code error) {
         return error == std::errc::broken_pipe || error == std::errc::connection_reset ||
                error == std::errc::bad_file_descriptor;

@@ -15,6 +15,7 @@ enum class ExitCall : std::uint32_t { unknown, exit, quick_exit, pthread_exit };
 /// Lives zeroed in a memory file that owner and process map.
 struct ReportPage {
     static constexpr std::uint32_t max_error = 48 * 1024;
+    static constexpr std::uint64_t not_begun = 0, must_not_begin = ~std::uint64_t(0);
     static constexpr std::uint32_t not_refused = 0, refused = 1, left_for_it = 2;
 
     os::CrashReport crash;                     // written by the dying process
@@ -23,8 +24,10 @@ struct ReportPage {
     std::atomic<std::uint32_t> error_size;     // released by the process after `error`; acquired by the owner
     std::atomic<std::uint32_t> called_exit;    // an ExitCall: set by the process when its entry did not return
     std::atomic<std::uint32_t> memory_refused; // refused: the process met its own limit of memory; left_for_it: and ended
+    std::atomic<std::uint64_t> begun;          // whoever comes first: the process, before it does anything, stores its pid;
+                                               // the owner, which lost it with its server, stores must_not_begin
     std::byte error[max_error];                // an encoded ExceptionRecord that ended the entry
 };
-static_assert(sizeof(ReportPage) == sizeof(os::CrashReport) + sizeof(os::StackSample) + 16 + ReportPage::max_error);
+static_assert(sizeof(ReportPage) == sizeof(os::CrashReport) + sizeof(os::StackSample) + 24 + ReportPage::max_error);
 
 }  // namespace mp::process

@@ -432,6 +432,10 @@ int main(int argc, char** argv) {
     if (options.parent_kills) return kill_parents(options, argv[0]);
     const auto begin = Clock::now();
     const auto before = mp::test::take_snapshot(::getpid());
+    // Those that a killed server leaves are nobody's children.
+    const mp::test::MarkedProcesses marked;
+    std::string mark = marked.variable();
+    ::putenv(mark.data());
     std::vector<std::string> wrong;
     std::string summary;
     {
@@ -454,6 +458,8 @@ int main(int argc, char** argv) {
     }
     mp::process::Forkserver::shut_down_shared();
     for (const auto& left : mp::test::wait_for_no_leaks(before, 5s)) wrong.push_back("left behind: " + left);
+    for (const auto end = Clock::now() + 5s; !marked.all().empty() && Clock::now() < end;) std::this_thread::sleep_for(10ms);
+    for (const pid_t pid : marked.all()) wrong.push_back("left behind: process " + std::to_string(pid));
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     std::printf("chaos: %s, %.1f s: %s\n", summary.c_str(), seconds, wrong.empty() ? "all well" : "WRONG");
     for (const auto& line : wrong) std::printf("  %s\n", line.c_str());

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <signal.h>
+#include <stdlib.h>
+
+#include <filesystem>
 
 #include "process/mailbox.hpp"
 #include "support/run_program.hpp"
@@ -14,6 +17,12 @@ using ::testing::HasSubstr;
 using Programs = mp::test::LeakCheck;
 
 std::string program(const std::string& name) { return PROCESS_PROGRAMS + name; }
+
+struct Folder {
+    std::string path = (std::filesystem::temp_directory_path() / "programs-XXXXXX").string();
+    Folder() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
+    ~Folder() { std::filesystem::remove_all(path); }
+};
 
 // cpython: MiscTestCase.test_preload_main_sys_argv, MiscTestCase.test_preload_main_large_sys_argv
 TEST_F(Programs, ArgumentsAreThoseOfTheProgramHoweverMany) {
@@ -56,6 +65,16 @@ TEST_F(Programs, NothingOfAKilledProgramHoldsItsOutput) {
     EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(900)) << "finish() gives up after 1 s";
     EXPECT_EQ(result.out, all);
     EXPECT_EQ(result.err, "");
+}
+
+TEST_F(Programs, AForkServerThatDiesInTheMidstOfAStartStartsNothingTwice) {
+    const Folder begun, unbegun;
+    const auto kept = run_program({program("dying_server"), "begun", begun.path});
+    EXPECT_EQ(kept.exit_code, 0) << kept.err;
+    EXPECT_EQ(kept.out, "run\n");
+    const auto replaced = run_program({program("dying_server"), "unbegun", unbegun.path});
+    EXPECT_EQ(replaced.exit_code, 0) << replaced.err;
+    EXPECT_EQ(replaced.out, "the other exited with 255\nrun\n");
 }
 
 }  // namespace
