@@ -28,7 +28,7 @@ std::shared_ptr<Callable> CallableTable::intern(const detail::CallableSpec& spec
     constexpr std::size_t largest_key = 256;
     if (spec.keyed && spec.entry == last_entry_ && spec.key.size() == last_key_.size() &&
         (spec.key.empty() || std::memcmp(spec.key.data(), last_key_.data(), last_key_.size()) == 0) &&
-        still_loaded(*last_callable_, spec))
+        (last_callable_->lasting || still_loaded(*last_callable_, spec)))
         return last_callable_;
     std::string key(reinterpret_cast<const char*>(&spec.entry), sizeof spec.entry);
     key.append(reinterpret_cast<const char*>(spec.key.data()), spec.key.size());
@@ -62,6 +62,7 @@ std::shared_ptr<Callable> CallableTable::intern(const detail::CallableSpec& spec
     callable->shared = shared;
     callable->entry_module = library_at(spec.entry);
     callable->code_module = library_at(spec.code);
+    callable->lasting = !callable->entry_module && !callable->code_module && !callable->entry.module.generated;
     if (!shared) return callable;
     callables_.insert_or_assign(std::move(key), callable);
     return remember(callable);

@@ -114,44 +114,46 @@ void PoolCore::unprepare(std::shared_ptr<Callable> callable) {
 std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     require_owner();
     const serial::Writer& arguments = *spec.arguments;
-    auto task = std::make_shared<PoolTask>();
-    task->pool = std::static_pointer_cast<PoolCore>(shared_from_this());
-    task->handles.assign(arguments.handles().begin(), arguments.handles().end());
-    task->terms = &terms_;
-    if (!pool::says_nothing(*spec.options)) {
-        task->own_terms = std::make_unique<const pool::CallTerms>(pool::terms_of(*spec.options, terms_));
-        task->terms = task->own_terms.get();
-    }
-    const bool limited = task->terms->timeout != forever;
-    const auto limit = limited ? Clock::now() + task->terms->timeout : Clock::time_point::max();
-    task->index = spec.index;
-    task->call = spec.call;
-    task->arguments_size = arguments.bytes().size();
+    const std::uint64_t size = arguments.bytes().size();
+    std::unique_ptr<const pool::CallTerms> own_terms;
+    if (!pool::says_nothing(*spec.options))
+        own_terms = std::make_unique<const pool::CallTerms>(pool::terms_of(*spec.options, terms_));
+    const pool::CallTerms& terms = own_terms ? *own_terms : terms_;
+    const bool limited = terms.timeout != forever;
+    const auto limit = limited ? Clock::now() + terms.timeout : Clock::time_point::max();
     Lock lock(mutex_);
     require_usable(lock);
+    auto task = std::allocate_shared<PoolTask>(pool::TaskAllocator<PoolTask>(*task_memory_));
+    task->pool = std::static_pointer_cast<PoolCore>(shared_from_this());
+    task->terms = &terms;
+    if (own_terms) [[unlikely]] task->rarely().terms = std::move(own_terms);
+    if (!arguments.handles().empty()) [[unlikely]]
+        task->rarely().handles.assign(arguments.handles().begin(), arguments.handles().end());
+    if (spec.index) task->index = *spec.index;
+    task->call = spec.call;
     task->callable = spec.prepared ? static_cast<PoolPrepared&>(**spec.prepared).callable : callables_.intern(spec.callable);
-    task->label_number = insight_.label(*task->callable, task->terms->label);
+    task->label_number = insight_.label(*task->callable, terms.label);
     renew_snapshot(lock);
-    if (task->arguments_size > pool::max_inline) {
-        task->arguments_at = allocate(lock, task->arguments_size, "arguments");
+    if (size > pool::max_inline) {
+        const std::uint64_t at = allocate(lock, size, "arguments");
+        task->bytes_ = pool::TaskBytes(at, size);
         // Nobody else knows the place yet; copying is not done under the lock.
         lock.unlock();
-        std::memcpy(segment_.data() + task->arguments_at, arguments.bytes().data(), task->arguments_size);
+        std::memcpy(segment_.data() + at, arguments.bytes().data(), size);
         lock.lock();
         try {
             require_usable(lock);
         } catch (...) {
-            heap_.free(task->arguments_at);
+            heap_.free(at);
             throw;
         }
     } else {
-        task->arguments = base::SmallBytes(arguments.bytes());
+        task->bytes_ = pool::TaskBytes(arguments.bytes());
     }
     task->self = task;
-    task->sequence = submitted_++;
-    if (limited) {
-        task->limit = limits_.emplace(limit, task.get());
-        task->limited = true;
+    if (limited) [[unlikely]] {
+        task->rarely().limit = limits_.emplace(limit, task.get());
+        task->rarely().limited = true;
         expect_look(limit);
     }
     insight_.submitted();
@@ -236,34 +238,36 @@ void PoolCore::forget(const Lock& lock, std::shared_ptr<Callable> callable) {
     }
 }
 
-void PoolCore::finish(const Lock& lock, PoolTask& task) {
+void PoolCore::finish(const Lock& lock, PoolTask& task, pool::TaskBytes result) {
     if (os::logs(LogLevel::debug)) [[unlikely]]
-        os::LogLine(LogLevel::debug, task.error ? "task.failed" : "task.done").add("pool", options_.name).add("task", info(task).to_string());
-    if (task.limited) limits_.erase(task.limit);
-    if (task.place == PoolTask::Place::delayed) delayed_.erase(task.again);
-    task.limited = false;
-    task.place = PoolTask::Place::schedule;
-    if (task.arguments_at) heap_.free(task.arguments_at);
-    task.arguments = {};
-    task.handles.clear();
+        os::LogLine(LogLevel::debug, task.failure() ? "task.failed" : "task.done").add("pool", options_.name).add("task", info(task).to_string());
+    if (task.rare) [[unlikely]] {
+        if (task.rare->limited) limits_.erase(task.rare->limit);
+        if (task.place == PoolTask::Place::delayed) delayed_.erase(task.rare->again);
+        task.rare->limited = false;
+        task.place = PoolTask::Place::schedule;
+        task.rare->handles.clear();
+    }
+    if (const auto at = task.bytes_.segment_at()) heap_.free(at);
+    task.bytes_ = std::move(result);
     forget(lock, std::move(task.callable));
     // The ledger's hold on the task.
     const auto self = std::move(task.self);
     task.state.store(PoolTask::State::done, std::memory_order_release);
-    tell(lock, task.watchers);
+    if (task.rare) tell(lock, task.rare->watchers);
     if (waiting_callers_ > 1) wake_callers();
 }
 
 void PoolCore::fail(const Lock& lock, PoolTask& task, std::exception_ptr error) {
-    task.error = std::move(error);
-    finish(lock, task);
+    task.rarely().error = std::move(error);
+    finish(lock, task, {});
     if (waiting_callers_ > 0) wake_callers();
 }
 
 void PoolCore::wake_callers() { shm::notify<shm::Ordering::fenced>(segment_header().caller_wake); }
 
 TaskInfo PoolCore::info(const PoolTask& task) const {
-    return {.function = task.callable->name(), .index = task.index, .label = task.terms->label, .attempt = task.failures.attempt()};
+    return {.function = task.callable->name(), .index = task.index == PoolTask::no_index ? std::nullopt : std::optional(task.index), .label = task.terms->label, .attempt = task.failures().attempt()};
 }
 
 TaskInfo PoolCore::info(const Job& job, std::uint64_t element) const {
@@ -325,7 +329,7 @@ int PoolCore::rebalance(const Lock& lock) {
         for (auto sent = worker.sent.rbegin(); sent != worker.sent.rend() && schedule_.assigned(i) > 1; ++sent) {
             if (!sent->task) continue;
             // Descriptors are on their way to this worker; and what has begun, all before it have.
-            if (!sent->task->handles.empty() || !take_back(worker, *sent)) break;
+            if (sent->task->has_handles() || !take_back(worker, *sent)) break;
             schedule_.withdraw(i, reinterpret_cast<std::uintptr_t>(sent->task));
             sent->task->state.store(PoolTask::State::pending, std::memory_order_relaxed);
             sent->task = nullptr;

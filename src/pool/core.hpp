@@ -18,6 +18,7 @@
 
 #include <multiprocessing/pool.hpp>
 
+#include "base/ring.hpp"
 #include "os/mapping.hpp"
 #include "os/memory.hpp"
 #include "os/own_pid.hpp"
@@ -38,6 +39,7 @@
 #include "pool/schedule.hpp"
 #include "pool/stop_ladder.hpp"
 #include "pool/task.hpp"
+#include "pool/task_memory.hpp"
 #include "pool/worker.hpp"
 #include "process/launch.hpp"
 
@@ -72,7 +74,8 @@ class PoolCore final : public Engine, public trace::Source {
     bool help(const std::function<bool()>& done, double seconds) override;
     std::size_t useful_window() const override;
     CallbackThread& callbacks() override { return callbacks_; }
-    void forget(std::vector<pool::Watcher>& watchers, const Completion& completion);
+    void forget(PoolTask& task, const Completion& completion);
+    void forget(pool::Job& job, const Completion& completion);
 
     void close() override;
     void join() override;
@@ -96,19 +99,21 @@ class PoolCore final : public Engine, public trace::Source {
   private:
     using Lock = std::unique_lock<std::mutex>;
     using Clock = std::chrono::steady_clock;
-    using Limits = std::multimap<Clock::time_point, PoolTask*>;
+    using Limits = PoolTask::ByTime;
 
     // What was put into a lane and not yet answered, in order.
+    struct Definition {
+        std::uint64_t block = 0;             // freed when a later frame is answered
+        std::chrono::nanoseconds limit = forever;  // that of the work which asked for it
+        pool::CallableId callable{};
+    };
     struct Sent {
         std::uint64_t number = 0;
-        pool::TaskFrameKind kind{};
         PoolTask* task = nullptr;
-        std::shared_ptr<pool::Job> job{};
-        std::uint64_t block = 0;             // of a define: freed when a later frame is answered
         std::byte* place = nullptr;          // of the frame in the lane, and its position there
         std::uint64_t position = 0;
-        std::chrono::nanoseconds limit = forever;  // of a define: that of the work which asked for it
-        pool::CallableId callable{};               // of a define
+        std::shared_ptr<pool::Job> job{};
+        std::unique_ptr<Definition> definition{};  // of a define alone
 
         bool needs(const pool::CallableId& one) const {
             return (task && task->callable->id() == one) || (job && job->callable->id() == one);
@@ -150,7 +155,7 @@ class PoolCore final : public Engine, public trace::Source {
         std::uint64_t next_number = 1;
         std::uint64_t generation = 0;           // of the callables it knows
         std::vector<bool> knows;
-        std::deque<Sent> sent;
+        base::Ring<Sent> sent;
         std::deque<Queued> queued;
         std::uint64_t answered = 0;             // frame whose result was taken last
         std::uint64_t answered_before = 0;      // the same when rebalance() looked last
@@ -184,9 +189,9 @@ class PoolCore final : public Engine, public trace::Source {
     bool take_back(Worker& worker, const Sent& sent);
     int rebalance(const Lock& lock);
     bool define(const Lock& lock, Worker& worker, pool::Callable& callable, std::chrono::nanoseconds limit);
-    bool put(const Lock& lock, Worker& worker, pool::TaskFrame frame, std::span<const std::byte> payload, Sent sent);
+    Sent* put(const Lock& lock, Worker& worker, const pool::TaskFrame& frame, std::span<const std::byte> payload);
     bool send_handles(Worker& worker, std::span<const serial::Handle> handles);
-    void finish(const Lock& lock, PoolTask& task);
+    void finish(const Lock& lock, PoolTask& task, pool::TaskBytes result);
     void fail(const Lock& lock, PoolTask& task, std::exception_ptr error);
     // Failures: the end, or another attempt.
     void task_failed(const Lock& lock, PoolTask& task, std::size_t index, std::exception_ptr error, pool::FailureKind kind);
@@ -269,6 +274,7 @@ class PoolCore final : public Engine, public trace::Source {
     void settle_output() {
         if (relay_) relay_->settle();
     }
+    void forget(const Lock&, std::vector<pool::Watcher>& watchers, const Completion& completion);
     bool add_watcher(const Lock& lock, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
     void tell(const Lock& lock, std::vector<pool::Watcher>& watchers);
     void expect_any(const Lock& lock, int change);
@@ -305,7 +311,10 @@ class PoolCore final : public Engine, public trace::Source {
     bool frames_wait_ = false;                       // some lane may not have had room for what is queued
     int awaiting_any_ = 0;                           // callers that want to know of each result
     std::vector<pool::LifeCounters> life_;
-    std::uint64_t submitted_ = 0;
+    struct CloseMemory {
+        void operator()(pool::TaskMemory* memory) const noexcept { memory->close(); }
+    };
+    std::unique_ptr<pool::TaskMemory, CloseMemory> task_memory_{new pool::TaskMemory};
     Limits limits_;                                  // tasks whose call has a timeout, by when it is up
     Limits delayed_;                                 // tasks that wait for another attempt
     std::deque<Question> questions_;                 // what Retries::when is to decide

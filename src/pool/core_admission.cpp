@@ -44,7 +44,7 @@ void PoolCore::pause_admission(const Lock&) {
         for (auto sent = worker.sent.rbegin(); sent != worker.sent.rend(); ++sent) {
             if (!sent->task) continue;
             // As when tasks are given to others: descriptors are on their way to this worker.
-            if (!sent->task->handles.empty() || !take_back(worker, *sent)) break;
+            if (sent->task->has_handles() || !take_back(worker, *sent)) break;
             schedule_.withdraw(i, reinterpret_cast<std::uintptr_t>(sent->task));
             sent->task->state.store(PoolTask::State::pending, std::memory_order_relaxed);
             sent->task = nullptr;

@@ -27,19 +27,18 @@ bool PoolCore::take_back(Worker& worker, const Sent& sent) {
         .compare_exchange_strong(open, pool::frame_withdrawn, std::memory_order_acq_rel);
 }
 
-bool PoolCore::put(const Lock&, Worker& worker, TaskFrame frame, std::span<const std::byte> payload, Sent sent) {
+// Null when there is no room. What the frame stands for is to be noted in what is returned.
+PoolCore::Sent* PoolCore::put(const Lock&, Worker& worker, const TaskFrame& frame, std::span<const std::byte> payload) {
     std::byte* place = worker.tasks.reserve(sizeof frame + payload.size());
-    if (!place) return false;
-    frame.number = sent.number = worker.next_number++;
-    std::memcpy(place, &frame, sizeof frame);
+    if (!place) return nullptr;
+    auto* const put = new (place) TaskFrame(frame);
+    put->number = worker.next_number;
     if (!payload.empty()) std::memcpy(place + sizeof frame, payload.data(), payload.size());
-    sent.kind = frame.kind;
-    sent.place = place;
-    sent.position = worker.tasks.reserved_at();
-    worker.sent.push_back(std::move(sent));
+    worker.sent.push_back({.number = worker.next_number, .place = place, .position = worker.tasks.reserved_at()});
+    ++worker.next_number;
     worker.tasks.commit();
     shm::notify<shm::Ordering::fenced>(worker.lane->header().task_wake);
-    return true;
+    return &worker.sent.back();
 }
 
 // Never waits: a worker that does not take its descriptors gets no more.
@@ -63,7 +62,7 @@ bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable, std:
         // Tasks of an older generation that still wait are given numbers of the new one.
         callables_.renew(callable);
         if (worker.generation != callables_.generation()) {
-            if (!put(lock, worker, {.kind = TaskFrameKind::forget_callables}, {}, {})) return false;
+            if (!put(lock, worker, {.kind = TaskFrameKind::forget_callables}, {})) return false;
             worker.generation = callables_.generation();
             worker.knows.clear();
         }
@@ -74,25 +73,25 @@ bool PoolCore::define(const Lock& lock, Worker& worker, Callable& callable, std:
     writer.write(callable.state.data(), callable.state.size());
     TaskFrame frame{.kind = TaskFrameKind::define, .callable = callable.number, .payload_size = writer.bytes().size()};
     frame.handles = static_cast<std::uint32_t>(callable.handles.size());
-    Sent sent{.limit = limit, .callable = callable.id()};
+    auto definition = std::make_unique<Definition>(Definition{.limit = limit, .callable = callable.id()});
     std::span<const std::byte> payload = writer.bytes();
     if (!worker.tasks.reserve(sizeof frame + (payload.size() > pool::max_inline ? 0 : payload.size()))) return false;
     if (payload.size() > pool::max_inline) {
-        sent.block = frame.payload_at = allocate(lock, payload.size(), "a callable's state");
-        std::memcpy(segment_.data() + sent.block, payload.data(), payload.size());
+        definition->block = frame.payload_at = allocate(lock, payload.size(), "a callable's state");
+        std::memcpy(segment_.data() + definition->block, payload.data(), payload.size());
         payload = {};
     }
     // The last that can fail: descriptors in the socket must be followed by their frame.
     try {
         if (frame.handles && !send_handles(worker, callable.handles)) {
-            if (sent.block) heap_.free(sent.block);
+            if (definition->block) heap_.free(definition->block);
             return false;
         }
     } catch (...) {
-        if (sent.block) heap_.free(sent.block);
+        if (definition->block) heap_.free(definition->block);
         throw;
     }
-    put(lock, worker, frame, payload, sent);
+    put(lock, worker, frame, payload)->definition = std::move(definition);
     if (worker.knows.size() <= callable.number) worker.knows.resize(callable.number + 1);
     worker.knows[callable.number] = true;
     return true;
@@ -102,21 +101,22 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     Worker& worker = workers_[index];
     if (!worker.queued.empty() || !define(lock, worker, *task.callable, task.terms->task_timeout)) return false;
     TaskFrame frame{.kind = TaskFrameKind::task, .callable = task.callable->number};
-    frame.payload_at = task.arguments_at;
-    frame.payload_size = task.arguments_size;
-    frame.handles = static_cast<std::uint32_t>(task.handles.size());
+    frame.payload_at = task.bytes_.segment_at();
+    frame.payload_size = task.bytes_.size();
+    if (task.has_handles()) [[unlikely]] frame.handles = static_cast<std::uint32_t>(task.rare->handles.size());
     frame.notify = notify;
     frame.job_at = task.call;
-    frame.round_at = task.index.value_or(0);
+    frame.round_at = task.index == PoolTask::no_index ? 0 : task.index;
     frame.label = task.label_number;
-    const auto payload = task.arguments_at ? std::span<const std::byte>() : task.arguments.bytes();
+    const auto payload = task.bytes_.bytes();
     if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
-    if (frame.handles && !send_handles(worker, task.handles)) return false;
+    if (frame.handles && !send_handles(worker, task.rare->handles)) return false;
     name_output(lock, worker, *task.callable, task.terms->label);
     if (task.terms->timed()) expect_look(Clock::now() + task.terms->task_timeout);
-    put(lock, worker, frame, payload, {.task = &task});
-    task.worker = index;
-    task.number = worker.next_number - 1;
+    Sent& sent = *put(lock, worker, frame, payload);
+    sent.task = &task;
+    task.worker = static_cast<std::uint32_t>(index);
+    task.number = sent.number;
     task.state.store(PoolTask::State::sent, std::memory_order_relaxed);
     return true;
 }
@@ -151,7 +151,9 @@ bool PoolCore::flush_queued(const Lock& lock, Worker& worker) {
         }
         if (queued.job) name_output(lock, worker, *queued.job->callable, queued.job->terms.label);
         if (queued.job && queued.job->terms.timed()) expect_look(Clock::now() + queued.job->terms.task_timeout);
-        if (!put(lock, worker, frame, {}, {.job = queued.job})) return false;
+        Sent* const sent = put(lock, worker, frame, {});
+        if (!sent) return false;
+        sent->job = queued.job;
         worker.queued.pop_front();
     }
     return true;

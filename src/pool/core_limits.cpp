@@ -49,7 +49,7 @@ void PoolCore::look(const Lock& lock) {
     while (!limits_.empty() && limits_.begin()->first <= now) {
         PoolTask& task = *limits_.begin()->second;
         limits_.erase(limits_.begin());
-        task.limited = false;
+        task.rare->limited = false;
         static_cast<void>(end_early(lock, task, Stopping::Why::call_timeout));
     }
     if (!limits_.empty()) next = std::min(next, limits_.begin()->first);
@@ -85,7 +85,10 @@ PoolCore::Clock::time_point PoolCore::look_at(const Lock& lock, std::size_t inde
         return worker.stopping->sampled ? worker.stopping->ladder.due().value_or(never) : never;
     }
     auto limit_of = [](const Sent& sent) {
-        return sent.task ? sent.task->terms->task_timeout : sent.job ? sent.job->terms.task_timeout : sent.limit;
+        return sent.task         ? sent.task->terms->task_timeout
+               : sent.job        ? sent.job->terms.task_timeout
+               : sent.definition ? sent.definition->limit
+                                 : forever;
     };
     const auto& header = worker.lane->header();
     const std::uint64_t running = header.running.load(std::memory_order_acquire);
@@ -99,7 +102,7 @@ PoolCore::Clock::time_point PoolCore::look_at(const Lock& lock, std::size_t inde
     for (auto sent = worker.sent.begin(); sent != worker.sent.end(); ++sent) {
         shortest = std::min(shortest, limit_of(*sent));
         const auto after = std::next(sent);
-        if (sent->kind == pool::TaskFrameKind::define && sent->number == running && after != worker.sent.end() &&
+        if (sent->definition && sent->number == running && after != worker.sent.end() &&
             !after->task && !after->job)
             orphan = &*sent;
         if (!front && (sent->task || sent->job)) front = &*sent;
@@ -107,10 +110,10 @@ PoolCore::Clock::time_point PoolCore::look_at(const Lock& lock, std::size_t inde
     if (shortest == forever) return never;
     // Whatever begins after this look is not over its time before that.
     auto next = now + shortest;
-    if (orphan && orphan->limit != forever) {
-        const auto due = begun() + orphan->limit;
+    if (orphan && orphan->definition->limit != forever) {
+        const auto due = begun() + orphan->definition->limit;
         if (now < due) return std::min(next, due);
-        static_cast<void>(stop_running(lock, index, 0, pool::none, Stopping::Why::unresponsive, orphan->limit));
+        static_cast<void>(stop_running(lock, index, 0, pool::none, Stopping::Why::unresponsive, orphan->definition->limit));
         return worker.stopping ? now : next;
     }
     if (!front) return next;
@@ -166,7 +169,7 @@ void PoolCore::give_up_making(Worker& worker, const pool::Callable& callable) {
     const auto needs = [&](const Sent& sent) { return sent.needs(callable.id()); };
     if (std::ranges::any_of(worker.sent, needs)) return;
     const auto defines = [&](const Sent& sent) {
-        return sent.kind == pool::TaskFrameKind::define && sent.callable == callable.id();
+        return sent.definition && sent.definition->callable == callable.id();
     };
     const auto define = std::find_if(worker.sent.rbegin(), worker.sent.rend(), defines);
     if (define == worker.sent.rend() || options_.stop_ladder.token.unlimited()) return;
@@ -175,7 +178,7 @@ void PoolCore::give_up_making(Worker& worker, const pool::Callable& callable) {
     const auto& header = worker.lane->header();
     if (header.running.load(std::memory_order_acquire) == define->number)
         limit += now.time_since_epoch() - std::chrono::nanoseconds(header.started.load(std::memory_order_acquire));
-    define->limit = std::min(define->limit, limit);
+    define->definition->limit = std::min(define->definition->limit, limit);
     expect_look(now);
 }
 

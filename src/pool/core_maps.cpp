@@ -43,7 +43,7 @@ class PoolMap final : public PendingMap {
     bool notify(std::shared_ptr<Completion> completion, bool watched) override {
         return core_->notify(*job_, {std::move(completion), watched});
     }
-    void forget(const Completion& completion) override { core_->forget(job_->watchers, completion); }
+    void forget(const Completion& completion) override { core_->forget(*job_, completion); }
     Engine& engine() override { return *core_; }
     MapProgress progress() override { return core_->progress(*job_); }
 

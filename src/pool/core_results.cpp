@@ -66,11 +66,11 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     Worker& worker = workers_[index];
     // Blocks that this object takes over are given back when it goes.
     auto keep = [&] {
-        return frame.payload_at ? pool::ResultBytes(worker.lane, frame.payload_at, frame.payload_size)
-                                : pool::ResultBytes(payload);
+        return frame.payload_at ? pool::TaskBytes(worker.lane, frame.payload_at, frame.payload_size)
+                                : pool::TaskBytes(payload);
     };
     auto error_of = [&](const TaskInfo& task) {
-        const pool::ResultBytes bytes = keep();
+        const pool::TaskBytes bytes = keep();
         try {
             return serial::to_exception(serial::decode_exception(bytes.bytes()), task);
         } catch (...) {
@@ -79,7 +79,7 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     };
     if (frame.printed && relay_) relay_->expect();
     if (frame.kind == ResultFrameKind::globals) {
-        const pool::ResultBytes bytes = keep();
+        const pool::TaskBytes bytes = keep();
         globals_.fresh(options_.name, bytes.bytes());
         return;
     }
@@ -98,7 +98,8 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     }
     // Frames before this one are done with.
     while (!worker.sent.empty() && worker.sent.front().number < frame.number) {
-        if (worker.sent.front().block) heap_.free(worker.sent.front().block);
+        if (const auto& definition = worker.sent.front().definition; definition && definition->block)
+            heap_.free(definition->block);
         worker.sent.pop_front();
     }
     if (worker.sent.empty() || worker.sent.front().number != frame.number) {
@@ -159,9 +160,8 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
         if (may_again) task_failed(lock, task, index, std::move(error), FailureKind::timeout);
         else fail(lock, task, std::move(error));
     } else if (frame.kind == ResultFrameKind::value) {
-        task.result = keep();
-        if (frame.handles) task.result_handles = take_handles(worker, frame.handles);
-        finish(lock, task);
+        if (frame.handles) [[unlikely]] task.rarely().result_handles = take_handles(worker, frame.handles);
+        finish(lock, task, keep());
     } else {
         task_failed(lock, task, index, error_of(info(task)), FailureKind::exception);
     }

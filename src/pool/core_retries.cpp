@@ -10,11 +10,11 @@ using pool::Job;
 void PoolCore::task_failed(const Lock& lock, PoolTask& task, std::size_t index, std::exception_ptr error, FailureKind kind) {
     const Retries& retries = task.terms->retries;
     if (kind == FailureKind::timeout) insight_.timed_out(index, info(task).to_string());
-    if (terminated_ || !broken_.empty() || !pool::may_retry(retries, task.failures, kind)) {
+    if (terminated_ || !broken_.empty() || !pool::may_retry(retries, task.failures(), kind)) {
         fail(lock, task, std::move(error));
         return;
     }
-    ++task.failures.of[static_cast<std::size_t>(kind)];
+    ++task.rarely().failures.of[static_cast<std::size_t>(kind)];
     ++life_[index].retries;
     insight_.retried(index, info(task).to_string());
     task.state.store(PoolTask::State::pending, std::memory_order_relaxed);
@@ -27,14 +27,15 @@ void PoolCore::task_failed(const Lock& lock, PoolTask& task, std::size_t index, 
 }
 
 void PoolCore::try_again(PoolTask& task) {
-    const auto wait = pool::delay_before(task.terms->retries.delay, task.failures.attempt(), options_.seed, task.index.value_or(task.sequence));
+    const auto wait = pool::delay_before(task.terms->retries.delay, task.failures().attempt(), options_.seed,
+                                         task.index == PoolTask::no_index ? task.call : task.index);
     if (wait.count() == 0) {
         task.place = PoolTask::Place::schedule;
         schedule_.submit_first(reinterpret_cast<std::uintptr_t>(&task));
     } else {
         const auto due = Clock::now() + wait;
         task.place = PoolTask::Place::delayed;
-        task.again = delayed_.emplace(due, &task);
+        task.rarely().again = delayed_.emplace(due, &task);
         expect_look(due);
     }
 }

@@ -8,7 +8,7 @@ namespace mp::detail {
 bool PoolCore::notify(PoolTask& task, pool::Watcher watcher) {
     require_owner();
     Lock lock(mutex_);
-    return !task.done() && add_watcher(lock, task.watchers, std::move(watcher));
+    return !task.done() && add_watcher(lock, task.rarely().watchers, std::move(watcher));
 }
 
 bool PoolCore::add_watcher(const Lock&, std::vector<pool::Watcher>& watchers, pool::Watcher watcher) {
@@ -17,8 +17,17 @@ bool PoolCore::add_watcher(const Lock&, std::vector<pool::Watcher>& watchers, po
     return true;
 }
 
-void PoolCore::forget(std::vector<pool::Watcher>& watchers, const Completion& completion) {
-    Lock lock(mutex_);
+void PoolCore::forget(PoolTask& task, const Completion& completion) {
+    const Lock lock(mutex_);
+    if (task.rare) forget(lock, task.rare->watchers, completion);
+}
+
+void PoolCore::forget(pool::Job& job, const Completion& completion) {
+    const Lock lock(mutex_);
+    forget(lock, job.watchers, completion);
+}
+
+void PoolCore::forget(const Lock&, std::vector<pool::Watcher>& watchers, const Completion& completion) {
     std::erase_if(watchers, [&](const pool::Watcher& watcher) {
         if (watcher.completion.get() != &completion) return false;
         if (watcher.watched) callbacks_.came();
@@ -84,7 +93,7 @@ bool PoolTask::notify(std::shared_ptr<Completion> completion, bool watched) {
     return !done() && pool->notify(*this, {std::move(completion), watched});
 }
 
-void PoolTask::forget(const Completion& completion) { pool->forget(watchers, completion); }
+void PoolTask::forget(const Completion& completion) { pool->forget(*this, completion); }
 Engine& PoolTask::engine() { return *pool; }
 
 }  // namespace mp::detail

@@ -360,12 +360,12 @@ bool PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
     auto at_work = std::find_if(worker.sent.begin(), worker.sent.end(),
                                 [&](const Sent& sent) { return sent.number == running; });
     // A callable that it was making is part of the work that asked for it.
-    const Sent* const making = at_work != worker.sent.end() && at_work->kind == TaskFrameKind::define ? &*at_work : nullptr;
+    const Sent* const making = at_work != worker.sent.end() && at_work->definition ? &*at_work : nullptr;
     if (stopped) at_work = std::ranges::find(worker.sent, worker.stopping->number, &Sent::number);
     while (at_work != worker.sent.end() && !at_work->task && !at_work->job) ++at_work;
     const Sent* culprit = at_work == worker.sent.end() ? nullptr : &*at_work;
     // Unless that was taken back since: what comes next in the lane is innocent.
-    if (making && !stopped && culprit && !culprit->needs(making->callable)) culprit = nullptr;
+    if (making && !stopped && culprit && !culprit->needs(making->definition->callable)) culprit = nullptr;
     const bool task_at_work = damaged || (culprit && culprit->task);
     for (const Sent& sent : worker.sent)
         if (sent.task) sent.task->state.store(PoolTask::State::pending, std::memory_order_relaxed);
@@ -390,7 +390,7 @@ bool PoolCore::blame(const Lock& lock, Worker& worker, std::size_t index, const 
     }
     std::vector<std::shared_ptr<pool::Job>> jobs;
     for (const Sent& sent : worker.sent) {
-        if (sent.block) heap_.free(sent.block);
+        if (sent.definition && sent.definition->block) heap_.free(sent.definition->block);
         if (!sent.job || sent.job->done) continue;
         sent.job->torn = true;
         const TaskInfo whole{.function = sent.job->callable->name(), .label = sent.job->terms.label};

@@ -3,6 +3,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <memory>
+
 #include <multiprocessing/errors.hpp>
 
 #include "base/expected.hpp"
@@ -27,16 +29,20 @@ class Bell final : public Completion {
 };
 
 PreparedCallable::~PreparedCallable() = default;
-Pending::~Pending() = default;
 Engine::~Engine() = default;
 
+Pending::~Pending() { delete bell_.load(std::memory_order_relaxed); }
+
 int Pending::bell() {
-    std::call_once(bell_made_, [&] {
-        auto bell = std::make_shared<Bell>();
-        if (!notify(bell, true)) bell->completed();
-        bell_ = std::move(bell);
-    });
-    return bell_->fd();
+    auto* bell = bell_.load(std::memory_order_acquire);
+    if (!bell) {
+        auto made = std::make_unique<std::shared_ptr<Bell>>(std::make_shared<Bell>());
+        if (bell_.compare_exchange_strong(bell, made.get(), std::memory_order_acq_rel)) {
+            bell = made.release();
+            if (!notify(*bell, true)) (*bell)->completed();
+        }
+    }
+    return (*bell)->fd();
 }
 
 }  // namespace mp::detail

@@ -21,7 +21,7 @@ void Insight::start(const std::string& name, std::size_t workers) {
     readers_.resize(workers);
 }
 
-std::uint32_t Insight::label(const Callable& callable, std::string_view label) {
+std::uint32_t Insight::find_label(Callable& callable, std::string_view label) {
     if (!label.empty()) {
         if (label != last_label_) {
             last_label_number_ = static_cast<std::uint32_t>(page_.label(label));
@@ -30,7 +30,7 @@ std::uint32_t Insight::label(const Callable& callable, std::string_view label) {
         return last_label_number_;
     }
     const void* const key = callable.code ? callable.code : static_cast<const void*>(callable.type);
-    if (const auto found = labels_.find(key); found != labels_.end()) return found->second;
+    if (const auto found = labels_.find(key); found != labels_.end()) return callable.label_number = found->second;
     std::uint64_t number = 0;
     if (callable.code) {
         const auto address = reinterpret_cast<std::uintptr_t>(callable.code);
@@ -42,8 +42,9 @@ std::uint32_t Insight::label(const Callable& callable, std::string_view label) {
     } else {
         number = page_.label(os::type_name(*callable.type));
     }
-    labels_.emplace(key, static_cast<std::uint32_t>(number));
-    return static_cast<std::uint32_t>(number);
+    callable.label_number = static_cast<std::uint32_t>(number);
+    labels_.emplace(key, callable.label_number);
+    return callable.label_number;
 }
 
 void Insight::join_session(const std::weak_ptr<trace::Source>& pool) {

@@ -29,7 +29,9 @@ class Insight {
 
     /// The number that workers are given for a callable, or for a call with a label of its own. What the callable is
     /// called is looked up by whoever reads it: that may take milliseconds.
-    std::uint32_t label(const Callable& callable, std::string_view label);
+    std::uint32_t label(Callable& callable, std::string_view label) {
+        return label.empty() && callable.label_number != ~0U ? callable.label_number : find_label(callable, label);
+    }
 
     /// Whether a session has begun or ended since the last look: then leave_session() and
     /// join_session() are due.
@@ -82,6 +84,8 @@ class Insight {
     PoolStats stats() const;
 
   private:
+    std::uint32_t find_label(Callable& callable, std::string_view label);
+
     std::string name_;
     trace::StatusPage page_;
     std::unordered_map<const void*, std::uint32_t> labels_;  // of callables without a label of their own

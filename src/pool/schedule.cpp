@@ -8,8 +8,6 @@ namespace {
 // A worker holds as many tasks as keep it busy for this long, so that it never waits for the next; no more, so that
 // others can still take the rest.
 constexpr std::uint64_t horizon_ns = 1'000'000;
-constexpr std::size_t least_window = 2;
-constexpr std::size_t largest_window = 2048;
 }  // namespace
 
 Schedule::Schedule(std::size_t workers) : workers_(workers), by_load_(largest_window + 1, nobody) {}
@@ -56,28 +54,10 @@ void Schedule::close(Worker worker) {
     workers_[worker].open = false;
 }
 
-std::size_t Schedule::window() const {
-    if (mean_ns_ == 0) return least_window;
-    return std::clamp<std::size_t>(static_cast<std::size_t>(horizon_ns / mean_ns_), least_window, largest_window);
-}
-
-bool Schedule::cancel(Task task) {
-    const auto found = std::find(waiting_.begin(), waiting_.end(), task);
-    if (found == waiting_.end()) return false;
-    waiting_.erase(found);
-    return true;
-}
-
 std::vector<Schedule::Task> Schedule::cancel_waiting() {
     std::vector<Task> all(waiting_.begin(), waiting_.end());
     waiting_.clear();
     return all;
-}
-
-bool Schedule::room() {
-    const std::size_t limit = window();
-    while (least_load_ < limit && by_load_[least_load_] == nobody) ++least_load_;
-    return least_load_ < limit;
 }
 
 std::optional<Schedule::Assignment> Schedule::next() {
@@ -85,37 +65,38 @@ std::optional<Schedule::Assignment> Schedule::next() {
     const Worker best = by_load_[least_load_];
     const Task task = waiting_.front();
     waiting_.pop_front();
-    change(best, [&](TaskRing& tasks) { tasks.push_back(task); });
+    change(best, [&](base::Ring<Task>& tasks) { tasks.push_back(task); });
     // Every quarter of a window, so that the caller refills before the worker runs dry.
-    const bool notify = !waiting_.empty() && ++sent_ % std::max<std::size_t>(1, window() / 4) == 0;
+    const bool notify = !waiting_.empty() && ++sent_ % std::max<std::size_t>(1, window_ / 4) == 0;
     return Assignment{task, best, notify};
 }
 
 void Schedule::undo(const Assignment& assignment) {
-    change(assignment.worker, [](TaskRing& tasks) { tasks.pop_back(); });
+    change(assignment.worker, [](base::Ring<Task>& tasks) { tasks.pop_back(); });
     waiting_.push_front(assignment.task);
 }
 
 std::optional<Schedule::Task> Schedule::done(Worker worker, std::uint64_t nanoseconds) {
     if (workers_[worker].tasks.empty()) return std::nullopt;
     const Task task = workers_[worker].tasks.front();
-    change(worker, [](TaskRing& tasks) { tasks.pop_front(); });
+    change(worker, [](base::Ring<Task>& tasks) { tasks.pop_front(); });
     const std::uint64_t measured = std::max<std::uint64_t>(1, nanoseconds);
     mean_ns_ = mean_ns_ == 0 ? measured : (7 * mean_ns_ + measured + 7) / 8;
+    window_ = std::clamp<std::size_t>(static_cast<std::size_t>(horizon_ns / mean_ns_), least_window, largest_window);
     return task;
 }
 
 bool Schedule::withdraw(Worker worker, Task task) {
-    const TaskRing& tasks = workers_[worker].tasks;
+    const base::Ring<Task>& tasks = workers_[worker].tasks;
     if (tasks.empty() || tasks.back() != task) return false;
-    change(worker, [](TaskRing& changed) { changed.pop_back(); });
+    change(worker, [](base::Ring<Task>& changed) { changed.pop_back(); });
     waiting_.push_front(task);
     return true;
 }
 
 bool Schedule::forget(Worker worker, Task task) {
     bool found = false;
-    change(worker, [&](TaskRing& tasks) { found = tasks.erase(task); });
+    change(worker, [&](base::Ring<Task>& tasks) { found = tasks.erase(task); });
     return found;
 }
 
@@ -124,7 +105,7 @@ bool Schedule::imbalanced() const { return waiting_.empty() && crowded_ > 0 && b
 Schedule::Loss Schedule::died(Worker worker, bool running) {
     close(worker);
     Loss loss;
-    change(worker, [&](TaskRing& tasks) {
+    change(worker, [&](base::Ring<Task>& tasks) {
         if (running && !tasks.empty()) {
             loss.blamed = tasks.front();
             tasks.pop_front();

@@ -3,17 +3,16 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
-#include "pool/task_ring.hpp"
+#include "base/ring.hpp"
 
 namespace mp::pool {
 
 class Schedule {
   public:
-    using Task = TaskRing::Task;
+    using Task = std::uint64_t;
     using Worker = std::size_t;
 
     struct Assignment {
@@ -34,7 +33,7 @@ class Schedule {
     /// Before everything else: for a task that is tried again.
     void submit_first(Task task) { waiting_.push_front(task); }
     /// True when it was waiting and now is forgotten.
-    bool cancel(Task task);
+    bool cancel(Task task) { return waiting_.erase(task); }
     /// Forgets all that wait, in order.
     std::vector<Task> cancel_waiting();
 
@@ -47,7 +46,10 @@ class Schedule {
     /// one.
     std::optional<Assignment> next();
     /// Somebody may be given one more.
-    bool room();
+    bool room() {
+        while (least_load_ < window_ && by_load_[least_load_] == nobody) ++least_load_;
+        return least_load_ < window_;
+    }
     /// An assignment could not be handed over: it waits again, at the front.
     void undo(const Assignment& assignment);
 
@@ -71,13 +73,15 @@ class Schedule {
     std::size_t assigned() const { return assigned_; }
     std::size_t assigned(Worker worker) const { return workers_[worker].tasks.size(); }
     /// How many tasks a worker may hold now.
-    std::size_t window() const;
+    std::size_t window() const { return window_; }
 
   private:
     static constexpr std::size_t nobody = ~std::size_t(0);
+    static constexpr std::size_t least_window = 2;
+    static constexpr std::size_t largest_window = 2048;
     struct State {
         bool open = false;
-        TaskRing tasks;  // in the order in which it runs them
+        base::Ring<Task> tasks;  // in the order in which it runs them
         // Its neighbours among the open workers that have as many tasks.
         Worker before = nobody, after = nobody;
     };
@@ -93,9 +97,10 @@ class Schedule {
     std::vector<Worker> by_load_;
     std::size_t least_load_ = 0;  // nobody that is open has fewer
     std::size_t crowded_ = 0;     // workers, open or not, with more than one task
-    std::deque<Task> waiting_;
+    base::Ring<Task> waiting_;
     std::size_t assigned_ = 0;
     std::uint64_t mean_ns_ = 0;  // of recent tasks; 0: nothing known
+    std::size_t window_ = least_window;
     std::uint64_t sent_ = 0;
 };
 

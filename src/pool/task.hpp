@@ -1,12 +1,13 @@
 // One submitted task in the caller's ledger: what is to be run, where it is, what came of it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,6 @@
 #include <multiprocessing/pool_options.hpp>
 #include <multiprocessing/serialize.hpp>
 
-#include "base/small_bytes.hpp"
 #include "os/modules.hpp"
 #include "pool/call_terms.hpp"
 #include "pool/lane.hpp"
@@ -42,9 +42,11 @@ class Callable {
     const void* code = nullptr;         // of a plain function
     const std::type_info* type = nullptr;
     bool shared = false;                // by calls to come: known by its key
+    std::uint32_t label_number = ~0U;   // on the status page, once it has one
     // Where entry and code lie, unless that is the program itself: what can be unloaded, and replaced at its address.
     os::ModulePtr entry_module;
     os::ModulePtr code_module;
+    bool lasting = false;               // none of that
 
     CallableId id() const { return {generation, number}; }
     /// What users know it by, for messages: `parse`, `main::{lambda(int)#1}`.
@@ -54,42 +56,85 @@ class Callable {
     mutable std::string name_;          // once asked for; under the pool's lock
 };
 
-/// Bytes that a worker left in its lane, given back to it when the last copy goes.
-class ResultBytes {
+/// Bytes of a task: its arguments, then its result. Few of them need no allocation.
+class TaskBytes {
   public:
-    ResultBytes() = default;
-    /// Small: a copy.
-    explicit ResultBytes(std::span<const std::byte> bytes) : own_(bytes) {}
-    /// Large: in place. `at` is the payload's offset in the lane's heap.
-    ResultBytes(std::shared_ptr<LaneMemory> lane, std::uint64_t at, std::uint64_t size)
-        : lane_(std::move(lane)), at_(at), size_(size) {}
-    ResultBytes(ResultBytes&&) noexcept = default;
-    ResultBytes& operator=(ResultBytes&& other) noexcept {
+    TaskBytes() {}
+    /// A copy.
+    explicit TaskBytes(std::span<const std::byte> bytes) : size_(bytes.size()) {
+        std::byte* to = here_.data();
+        if (bytes.size() > here_.size()) {
+            to = heap_ = new std::byte[bytes.size()];  // NOLINT(cppcoreguidelines-owning-memory)
+            kind_ = heap;
+        }
+        if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    }
+    /// Arguments that lie in the pool's segment, which is not given back by this.
+    TaskBytes(std::uint64_t at, std::uint64_t size) : size_(size), kind_(segment), at_(at) {}
+    /// What a worker left in its lane, given back to it when this goes. `at` is the payload's offset in the lane's heap.
+    TaskBytes(std::shared_ptr<LaneMemory> memory, std::uint64_t at, std::uint64_t size)
+        : size_(size), kind_(lane), in_lane_{std::move(memory), at} {}
+    TaskBytes(TaskBytes&& other) noexcept { take(other); }
+    TaskBytes& operator=(TaskBytes&& other) noexcept {
+        if (this == &other) return *this;
         release();
-        own_ = std::move(other.own_);
-        lane_ = std::move(other.lane_);
-        at_ = other.at_;
-        size_ = other.size_;
+        take(other);
         return *this;
     }
-    ~ResultBytes() { release(); }
+    ~TaskBytes() { release(); }
 
+    std::uint64_t size() const { return size_; }
+    /// 0: not there.
+    std::uint64_t segment_at() const { return kind_ == segment ? at_ : 0; }
+    /// Empty when they lie in the segment.
     std::span<const std::byte> bytes() const {
-        return lane_ ? lane_->heap(at_, size_) : own_.bytes();
+        switch (kind_) {
+            case here: return {here_.data(), size_};
+            case heap: return {heap_, size_};
+            case lane: return in_lane_.memory->heap(in_lane_.at, size_);
+            default: return {};
+        }
     }
 
   private:
+    enum Kind : std::uint8_t { here, heap, segment, lane };
+    struct InLane {
+        std::shared_ptr<LaneMemory> memory;
+        std::uint64_t at;
+    };
+
+    void take(TaskBytes& other) {
+        size_ = other.size_;
+        kind_ = other.kind_;
+        if (kind_ == lane) {
+            new (&in_lane_) InLane(std::move(other.in_lane_));
+            other.in_lane_.~InLane();
+        } else {
+            here_ = other.here_;  // whichever it is
+        }
+        other.size_ = 0;
+        other.kind_ = here;
+    }
     void release() {
-        if (!lane_) return;
-        auto* header = reinterpret_cast<BlockHeader*>(lane_->data() + at_ - sizeof(BlockHeader));
-        header->in_use.store(0, std::memory_order_release);
-        lane_.reset();
+        if (kind_ == here) return;
+        if (kind_ == heap) delete[] heap_;  // NOLINT(cppcoreguidelines-owning-memory)
+        if (kind_ == lane) {
+            auto* header = reinterpret_cast<BlockHeader*>(in_lane_.memory->data() + in_lane_.at - sizeof(BlockHeader));
+            header->in_use.store(0, std::memory_order_release);
+            in_lane_.~InLane();
+        }
+        size_ = 0;
+        kind_ = here;
     }
 
-    base::SmallBytes own_;
-    std::shared_ptr<LaneMemory> lane_;
-    std::uint64_t at_ = 0;
-    std::uint64_t size_ = 0;
+    std::uint64_t size_ : 60 = 0;
+    std::uint64_t kind_ : 4 = here;
+    union {
+        std::array<std::byte, 40> here_;
+        std::byte* heap_;
+        std::uint64_t at_;
+        InLane in_lane_;
+    };
 };
 
 /// Who is told when something is over.
@@ -104,48 +149,60 @@ namespace mp::detail {
 
 class PoolCore;
 
-/// Shared by its Future and the pool. Written by the pool under its lock until `done`; read by anybody afterwards.
+/// Shared by its Future and the pool. Written by the pool under its lock until `done`; read by anybody afterwards. There may
+/// be millions of them, so what few of them have lies elsewhere.
 struct PoolTask final : PendingTask {
-    enum class State : std::uint32_t { pending, sent, done };
+    enum class State : std::uint8_t { pending, sent, done };
+    enum class Place : std::uint8_t { schedule, delayed, asking };
+    using ByTime = std::multimap<std::chrono::steady_clock::time_point, PoolTask*>;
 
+    struct Rare {
+        std::unique_ptr<const pool::CallTerms> terms;
+        std::vector<serial::Handle> handles;      // of its arguments
+        std::vector<serial::Handle> result_handles;
+        pool::FailureCounts failures;
+        bool limited = false;                     // by its call's timeout: `limit` is valid
+        ByTime::iterator limit{};
+        ByTime::iterator again{};                 // while it is delayed
+        std::exception_ptr error;
+        std::vector<pool::Watcher> watchers;      // told when it is done
+    };
+
+    static constexpr std::uint64_t no_index = ~std::uint64_t(0);
+
+    std::atomic<State> state{State::pending};     // done: released after what follows; acquired by readers
+    Place place = Place::schedule;                // who has it while it is in the ledger
+    std::uint32_t worker = 0;                     // where it was sent, and as which frame
+    std::uint64_t number = 0;
+    pool::TaskBytes bytes_;                       // its arguments, once it is done its result
+    std::unique_ptr<Rare> rare;
     std::shared_ptr<PoolCore> pool;
     std::shared_ptr<PoolTask> self;               // while it is in the pool's ledger
     std::shared_ptr<pool::Callable> callable;
-    base::SmallBytes arguments;
-    std::uint64_t arguments_at = 0;               // in the segment; 0: in `arguments`
-    std::uint64_t arguments_size = 0;
-    std::vector<serial::Handle> handles;
-    std::optional<std::uint64_t> index;           // in a stream
+    const pool::CallTerms* terms = nullptr;       // the pool's, or its own
     std::uint64_t call = 0;                       // its number among the pool's calls
-    const pool::CallTerms* terms = nullptr;        // the pool's, or its own
-    std::unique_ptr<const pool::CallTerms> own_terms;
-    pool::FailureCounts failures;
-    std::uint64_t sequence = 0;                   // tasks that were submitted before it
-    enum class Place : std::uint8_t { schedule, delayed, asking };
-    Place place = Place::schedule;                // who has it while it is in the ledger
-    bool limited = false;                         // by its call's timeout: `limit` is valid
-    std::multimap<std::chrono::steady_clock::time_point, PoolTask*>::iterator limit{};
-    std::multimap<std::chrono::steady_clock::time_point, PoolTask*>::iterator again{};  // while it is delayed
-    std::size_t worker = 0;                       // where it was sent, and as which frame
-    std::uint64_t number = 0;
+    std::uint64_t index = no_index;               // in a stream
     std::uint32_t label_number = 0;               // on the status page
 
-    std::atomic<State> state{State::pending};     // done: released after what follows; acquired by readers
-    pool::ResultBytes result;
-    std::vector<serial::Handle> result_handles;
-    std::exception_ptr error;
-    std::vector<pool::Watcher> watchers;          // told when it is done
+    Rare& rarely() {
+        if (!rare) rare = std::make_unique<Rare>();
+        return *rare;
+    }
+    bool has_handles() const { return rare && !rare->handles.empty(); }
+    pool::FailureCounts failures() const { return rare ? rare->failures : pool::FailureCounts(); }
 
     bool poll() override;
     bool wait(double seconds) override;
     bool cancel() override;
-    std::exception_ptr failure() const override { return error; }
-    std::exception_ptr first_error() const override { return error; }
+    std::exception_ptr failure() const override { return rare ? rare->error : nullptr; }
+    std::exception_ptr first_error() const override { return failure(); }
     bool notify(std::shared_ptr<Completion> completion, bool watched) override;
     void forget(const Completion& completion) override;
     Engine& engine() override;
-    std::span<const std::byte> bytes() const override { return result.bytes(); }
-    std::span<const serial::Handle> attached() const override { return result_handles; }
+    std::span<const std::byte> bytes() const override { return bytes_.bytes(); }
+    std::span<const serial::Handle> attached() const override {
+        return rare ? std::span<const serial::Handle>(rare->result_handles) : std::span<const serial::Handle>();
+    }
 
     bool done() const { return state.load(std::memory_order_acquire) == State::done; }
 };

@@ -1,5 +1,5 @@
 // So many tasks, for tools that count what a whole program does.
-//     counted_work map|submit TASKS
+//     counted_work map|submit|single TASKS
 #include <cstdlib>
 #include <string_view>
 #include <vector>
@@ -11,9 +11,7 @@ namespace {
 int identity(int value) { return value; }
 
 // By itself, so that a tool can be told to look at nothing else.
-[[gnu::noinline]] void submit_all(mp::Pool& pool, int tasks, std::vector<mp::Future<int>>& futures) {
-    for (int i = 0; i < tasks; ++i) futures.push_back(pool.submit(identity, i));
-}
+[[gnu::noinline]] mp::Future<int> hand_out(mp::Pool& pool, int task) { return pool.submit(identity, task); }
 
 }  // namespace
 
@@ -25,9 +23,14 @@ int main(int argc, char** argv) {
     if (argv[1] == std::string_view("map")) {
         return pool.map(identity, mp::range(0, tasks)).back() == tasks - 1 ? 0 : 1;
     }
+    if (argv[1] == std::string_view("single")) {
+        for (int i = 0; i < tasks; ++i)
+            if (hand_out(pool, i).get() != i) return 1;
+        return 0;
+    }
     std::vector<mp::Future<int>> futures;
     futures.reserve(static_cast<std::size_t>(tasks));
-    submit_all(pool, tasks, futures);
+    for (int i = 0; i < tasks; ++i) futures.push_back(hand_out(pool, i));
     for (int i = 0; i < tasks; ++i)
         if (futures[static_cast<std::size_t>(i)].get() != i) return 1;
     return 0;

@@ -12,7 +12,6 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <typeinfo>
@@ -117,8 +116,7 @@ class MP_EXPORT Pending {
     int bell();
 
   private:
-    std::once_flag bell_made_;
-    std::shared_ptr<Bell> bell_;
+    std::atomic<std::shared_ptr<Bell>*> bell_{nullptr};  // owned; set once (release), then only read (acquire)
 };
 
 /// One submitted task.
