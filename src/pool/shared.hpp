@@ -21,7 +21,7 @@ inline constexpr std::uint64_t none = ~std::uint64_t(0);
 struct LaneHeader {
     transport::RingIndices tasks;                      // caller -> worker
     transport::RingIndices results;                    // worker -> caller
-    alignas(128) shm::WakeWord task_wake;              // the worker sleeps here for tasks; notified by the caller
+    alignas(128) shm::WakeWord task_wake;              // the worker alone sleeps here for tasks, soundly; notified by the caller
     shm::WakeWord result_room;                         // and here when the ring of results is full
     alignas(128) std::atomic<std::uint64_t> awaited;   // number of the task somebody waits for, none; written by the caller
     // What follows is written by the worker and read by the caller: always hints, and facts once the worker is dead.

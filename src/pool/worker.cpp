@@ -194,8 +194,9 @@ class Worker final : public detail::MapSink {
     void wait_for_task() {
         const auto begin = ended_ ? *ended_ : Clock::now();
         status_.waits(nanoseconds(begin));
-        shm::wait_until<shm::Ordering::fenced>(lane_.header().task_wake, [&] { return tasks_.ready(); },
-                                               base::Deadline::never(), patience_, [] { return true; });
+        // Nobody else waits there, and with the caller this process ends.
+        shm::wait_until<shm::Ordering::fenced, shm::Sleep::soundly>(lane_.header().task_wake, [&] { return tasks_.ready(); },
+                                                                    base::Deadline::never(), patience_, [] { return true; });
         ended_ = Clock::now();
         status_.waited(nanoseconds(*ended_) - nanoseconds(begin));
     }

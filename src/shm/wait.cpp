@@ -92,8 +92,9 @@ void wake(WakeWord& word, int count) {
     }
 }
 
-void sleep(WakeWord& word, std::uint32_t seen, base::Deadline deadline) {
-    os::futex_wait(word.value, seen, earlier(deadline, base::Deadline::after(recheck_interval)));
+void sleep(WakeWord& word, std::uint32_t seen, base::Deadline deadline, Sleep how) {
+    os::futex_wait(word.value, seen,
+                   how == Sleep::soundly ? deadline : earlier(deadline, base::Deadline::after(recheck_interval)));
 }
 
 }  // namespace internal

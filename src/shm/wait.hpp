@@ -4,7 +4,8 @@
 // then calls notify(); whoever waits calls wait_until() with a predicate over the state. Nothing is counted in shared
 // memory: bit 0 of the word says "somebody may be asleep", so that a sleeper killed in its sleep costs the next
 // notifier at most one needless system call. A wake-up swallowed by a process that is killed before it could act on it
-// costs the others at most `recheck_interval`: every sleeper looks again on its own that often.
+// costs the others at most `recheck_interval`: every sleeper looks again on its own that often. Only where nobody else
+// can swallow a wake-up - one process ever waits, and it ends with the one that notifies - it need not: Sleep::soundly.
 //
 //   notifier                                   sleeper
 //   data.store(release)                        word |= 1
@@ -39,6 +40,9 @@ inline constexpr int wake_everybody = 0x7fffffff;
 /// The longest a sleeper trusts others to wake it.
 inline constexpr std::chrono::milliseconds recheck_interval{100};
 
+/// Whether a sleeper looks again on its own.
+enum class Sleep { lightly, soundly };
+
 /// How long one waiter spins before it sleeps: twice its last short wait, halved by each long one, at most the cap.
 /// Process-local; safe to share between threads, which then share the experience.
 class Patience {
@@ -62,7 +66,7 @@ namespace internal {
 extern std::atomic<bool> membarrier_ready;  // set once before main; relaxed reads
 void membarrier_all();
 void wake(WakeWord& word, int count);
-void sleep(WakeWord& word, std::uint32_t seen, base::Deadline deadline);
+void sleep(WakeWord& word, std::uint32_t seen, base::Deadline deadline, Sleep how);
 void yield();
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -115,7 +119,7 @@ void notify(WakeWord& word, int count = wake_everybody) {
 /// `ready` must be cheap and read shared state with acquire order. `on_wake()` runs after each sleep that did not end
 /// the wait, at least every recheck_interval: it may look at costly things (is the peer alive?) and returns false to
 /// give up waiting, in which case the result is a last ready().
-template <Ordering ordering = Ordering::asymmetric, class Ready, class OnWake>
+template <Ordering ordering = Ordering::asymmetric, Sleep how = Sleep::lightly, class Ready, class OnWake>
 bool wait_until(WakeWord& word, Ready&& ready, base::Deadline deadline, Patience& patience, OnWake&& on_wake) {
     using Clock = base::Deadline::Clock;
     if (ready()) return true;
@@ -161,7 +165,7 @@ bool wait_until(WakeWord& word, Ready&& ready, base::Deadline deadline, Patience
             return true;
         }
         if (deadline.expired()) return false;
-        internal::sleep(word, seen, deadline);
+        internal::sleep(word, seen, deadline, how);
         kill_point();
         if (ready()) {
             patience.learn(Clock::now() - start);

@@ -4,7 +4,8 @@
  * A notifier's store of data stays in its CPU's store buffer until the hardware writes it back, the notifier does a
  * read-modify-write, or a sleeper's membarrier flushes everybody's: so its look at the word may come before its data is
  * seen. Nobody here wakes up by himself, unless nothing else can happen and a killed sleeper may have swallowed a
- * wake-up: then sleepers look again, as they do every recheck_interval.
+ * wake-up: then sleepers look again, as they do every recheck_interval. Without KILLS this shows that nobody needs to,
+ * as Sleep::soundly has it.
  *
  * Checked: whenever nothing moves any more, no work is left.
  *

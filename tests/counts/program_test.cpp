@@ -80,13 +80,13 @@ class Program : public ::testing::Test {
 // for room is not counted, which depends on how fast others are.
 TEST_F(Program, HandingOutATaskTakesFewInstructions) {
     MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});
-    EXPECT_LT(instructions_a_task("*hand_out(mp::Pool&, int)*", "single", 500, 2500), 1200);
+    EXPECT_LT(instructions_a_task("*hand_out(mp::Pool&, int)*", "single", 500, 2500), 1000);
 }
 
 // From the frame in the lane to the future that is done.
 TEST_F(Program, TakingAResultBackTakesFewInstructions) {
     MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});
-    EXPECT_LT(instructions_a_task("*PoolCore::take_result(*", "single", 500, 2500), 450);
+    EXPECT_LT(instructions_a_task("*PoolCore::take_result(*", "single", 500, 2500), 400);
 }
 
 // From the frame in the lane to the published result.
@@ -113,6 +113,12 @@ TEST_F(Program, ALongerMapEntersTheKernelNoMoreOften) {
     MP_NEED("strace", {"strace", "-f", "-o", "/dev/null", "true"});
     const double more = system_calls("map", 1'001'000) - system_calls("map", 1000);
     EXPECT_LT(more, 200) << "system calls for a million elements";
+}
+
+TEST_F(Program, AnIdlePoolDoesNotWakeUp) {
+    MP_NEED("strace", {"strace", "-f", "-o", "/dev/null", "true"});
+    const double more = system_calls("idle", 2500) - system_calls("idle", 500);
+    EXPECT_LT(more, 10) << "system calls in two seconds without work";
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // So many tasks, for tools that count what a whole program does.
 //     counted_work map|submit|single TASKS
+//     counted_work idle MILLISECONDS
+#include <chrono>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <multiprocessing/multiprocessing.hpp>
@@ -22,6 +25,11 @@ int main(int argc, char** argv) {
     mp::Pool pool({.workers = 1, .start_method = mp::StartMethod::fork});
     if (argv[1] == std::string_view("map")) {
         return pool.map(identity, mp::range(0, tasks)).back() == tasks - 1 ? 0 : 1;
+    }
+    if (argv[1] == std::string_view("idle")) {
+        pool.apply(identity, 0);
+        std::this_thread::sleep_for(std::chrono::milliseconds(tasks));
+        return 0;
     }
     if (argv[1] == std::string_view("single")) {
         for (int i = 0; i < tasks; ++i)
