@@ -60,7 +60,8 @@ def ways(way, function, values):
 def main():
     way, count, microseconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     size = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-    values = [bytes(size)] * count if size else list(range(count))
+    # Each its own object: pickle sends the same one only once.
+    values = [bytes([i & 255]) * size for i in range(count)] if size else list(range(count))
     steps = ways(way, partial(task, microseconds), values)
     next(steps)
     begin = time.perf_counter()

@@ -298,7 +298,7 @@ class Pool {
         using T = detail::map_element<Range>;
         using R = std::remove_cvref_t<detail::element_result<How, F, T>>;
         detail::MapInput<T> input;
-        detail::pack_input(input, range);
+        detail::pack_input(*engine_, input, range);
         constexpr auto* entry =
             &detail::entry_record<detail::PoolEntry, &detail::run_map<F, How, detail::map_input<Range>, T>, F, How,
                                   detail::map_input<Range>, T>;
@@ -309,6 +309,7 @@ class Pool {
         spec.worker = worker;
         spec.inputs = input.bytes;
         spec.input_offsets = input.offsets;
+        spec.memory = input.encoded.get();
         if constexpr (detail::result_is_array<R>) spec.result_size = sizeof(R);
         else spec.encoded_results = !std::is_void_v<R>;
         spec.options = &options;

@@ -61,7 +61,9 @@ class PoolCore final : public Engine, public trace::Source {
     bool cancel(PoolTask& task);
     bool notify(PoolTask& task, pool::Watcher watcher);
 
+    std::unique_ptr<InputMemory> input_memory(std::uint64_t size) override;
     std::shared_ptr<PendingMap> map(const MapSpec& spec) override;
+    void give_up(std::uint64_t input_memory);
     bool wait(pool::Job& job, base::Deadline deadline);
     /// What has not begun of it is not begun any more, and what runs is stopped. False when it was over.
     bool cancel(const std::shared_ptr<pool::Job>& job);

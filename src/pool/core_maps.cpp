@@ -69,7 +69,48 @@ class PoolMap final : public PendingMap {
     std::shared_ptr<Job> job_;
 };
 
+// Inputs that are encoded where workers read them.
+class SegmentInput final : public InputMemory {
+  public:
+    SegmentInput(std::shared_ptr<PoolCore> core, std::uint64_t at, std::span<std::byte> room)
+        : InputMemory(room), core_(std::move(core)), at_(at), begin_(room.data()) {}
+    ~SegmentInput() override {
+        if (at_) core_->give_up(at_);
+    }
+
+    /// Where they lie: the caller's from now on. 0: they took more than was expected, and lie elsewhere.
+    std::uint64_t take() { return writer.bytes().data() == begin_ ? std::exchange(at_, 0) : 0; }
+
+  private:
+    std::shared_ptr<PoolCore> core_;
+    std::uint64_t at_;
+    const std::byte* begin_;
+};
+
 }  // namespace
+
+std::unique_ptr<InputMemory> PoolCore::input_memory(std::uint64_t size) {
+    require_owner();
+    if (size == 0) return Engine::input_memory(size);
+    std::uint64_t at = 0;
+    {
+        const Lock lock(mutex_);
+        at = allocate(lock, size, "input");
+    }
+    try {
+        return std::make_unique<SegmentInput>(std::static_pointer_cast<PoolCore>(shared_from_this()), at,
+                                              segment_.bytes().subspan(at, size));
+    } catch (...) {
+        give_up(at);
+        throw;
+    }
+}
+
+void PoolCore::give_up(std::uint64_t input_memory) {
+    if (owner_ != os::own_pid()) return;
+    const Lock lock(mutex_);
+    heap_.free(input_memory);
+}
 
 std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     require_owner();
@@ -92,6 +133,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     header.results_encoded = spec.encoded_results;
     header.timed = job->terms.timed();
     const std::uint64_t result_size = spec.encoded_results ? sizeof(ResultPlace) : spec.result_size;
+    auto* const memory = dynamic_cast<SegmentInput*>(spec.memory);
     {
         Lock lock(mutex_);
         require_usable(lock);
@@ -105,7 +147,9 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
         };
         job->at = take(sizeof header, "a map");
         header.states_at = take(spec.count, "a map");
-        header.inputs_at = take(spec.inputs.size(), "input");
+        header.inputs_at = memory ? memory->take() : 0;
+        if (header.inputs_at) job->blocks.push_back(header.inputs_at);
+        else header.inputs_at = take(spec.inputs.size(), "input");
         if (!spec.input_offsets.empty()) header.input_offsets_at = take(spec.input_offsets.size_bytes(), "input");
         if (result_size) {
             if (spec.count > ~std::uint64_t(0) / 2 / result_size) throw std::length_error("map: the range is too long");
@@ -119,7 +163,8 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     }
     std::memcpy(segment_.data() + job->at, &header, sizeof header);
     std::memset(segment_.data() + header.states_at, 0, spec.count);
-    if (!spec.inputs.empty()) std::memcpy(segment_.data() + header.inputs_at, spec.inputs.data(), spec.inputs.size());
+    if (std::byte* const at = segment_.data() + header.inputs_at; !spec.inputs.empty() && at != spec.inputs.data())
+        std::memcpy(at, spec.inputs.data(), spec.inputs.size());
     if (header.input_offsets_at)
         std::memcpy(segment_.data() + header.input_offsets_at, spec.input_offsets.data(), spec.input_offsets.size_bytes());
     {

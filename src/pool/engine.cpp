@@ -30,6 +30,9 @@ class Bell final : public Completion {
 
 PreparedCallable::~PreparedCallable() = default;
 Engine::~Engine() = default;
+InputMemory::~InputMemory() = default;
+
+std::unique_ptr<InputMemory> Engine::input_memory(std::uint64_t) { return std::make_unique<InputMemory>(); }
 
 Pending::~Pending() { delete bell_.load(std::memory_order_relaxed); }
 

@@ -120,20 +120,24 @@ class Worker final : public detail::MapSink {
         return false;
     }
 
-    // Results of a map are packed into slabs, which are given back together when the map is over.
+    // Results of a map are encoded into slabs, which are given back together when the map is over. A slab has room for the
+    // largest result so far, since most are as large as others.
+    std::span<std::byte> room() override {
+        if (slab_left_ < largest_result_) take_slab(largest_result_);
+        return {lane_.data() + slab_at_, slab_left_};
+    }
+
     void element_encoded(std::uint64_t index, std::span<const std::byte> bytes) override {
-        constexpr std::uint64_t slab_size = 256 * 1024;
-        if (bytes.size() > slab_left_) {
-            const std::uint64_t size = std::max<std::uint64_t>(slab_size, bytes.size());
-            slab_at_ = heap_.allocate(size);
-            slab_left_ = size;
-            slabs_[job_].push_back(slab_at_);
-        }
-        std::memcpy(lane_.data() + slab_at_, bytes.data(), bytes.size());
+        if (bytes.size() > slab_left_) take_slab(bytes.size());
+        std::byte* const at = lane_.data() + slab_at_;
+        if (at != bytes.data()) std::memcpy(at, bytes.data(), bytes.size());
         const ResultPlace place{slab_at_, bytes.size(), lane_number_};
         std::memcpy(map_results_ + index * sizeof place, &place, sizeof place);
-        slab_at_ += bytes.size();
-        slab_left_ -= bytes.size();
+        largest_result_ = std::max<std::uint64_t>(largest_result_, bytes.size());
+        constexpr std::uint64_t unit = 16;
+        const std::uint64_t taken = std::min(slab_left_, (bytes.size() + unit - 1) & ~(unit - 1));
+        slab_at_ += taken;
+        slab_left_ -= taken;
     }
 
   private:
@@ -141,6 +145,14 @@ class Worker final : public detail::MapSink {
         detail::PoolEntry::Signature* code;
         void* object;
     };
+
+    void take_slab(std::uint64_t result) {
+        constexpr std::uint64_t least = 256 * 1024, results = 4;
+        const std::uint64_t size = result < least / results ? least : result < 64 * least ? results * result : result;
+        slab_at_ = heap_.allocate(size);
+        slab_left_ = size;
+        slabs_[job_].push_back(slab_at_);
+    }
 
     static os::Mapping map(const serial::Handle& file, std::uint64_t size) {
         auto mapping = os::Mapping::shared(file.fd(), size);
@@ -368,6 +380,7 @@ class Worker final : public detail::MapSink {
         call.timed = job.timed != 0;
         job_ = frame.job_at;
         slab_left_ = 0;
+        largest_result_ = 512;
 
         auto claimed_at = began_;
         std::uint64_t elements = 0;
@@ -560,6 +573,7 @@ class Worker final : public detail::MapSink {
     std::uint64_t job_ = 0;
     std::uint64_t slab_at_ = 0;
     std::uint64_t slab_left_ = 0;
+    std::uint64_t largest_result_ = 0;
     std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> slabs_;  // job -> its blocks
 };
 
@@ -644,6 +658,8 @@ bool map_element_begins(MapCall& call, std::uint64_t index) noexcept {
 void map_element_failed(MapCall& call, std::uint64_t index) noexcept {
     call.sink->element_failed(index);
 }
+
+std::span<std::byte> map_result_room(MapCall& call) { return call.sink->room(); }
 
 void map_element_encoded(MapCall& call, std::uint64_t index, const serial::Writer& result) {
     if (!result.handles().empty())

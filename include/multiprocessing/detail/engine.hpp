@@ -55,12 +55,25 @@ struct TaskSpec {
     const CallOptions* options = nullptr;
 };
 
+/// Where the encoded inputs of a map are written before the call, so that the engine need not copy them.
+class MP_EXPORT InputMemory {
+  public:
+    InputMemory() = default;
+    explicit InputMemory(std::span<std::byte> room) : writer(room) {}
+    InputMemory(const InputMemory&) = delete;
+    InputMemory& operator=(const InputMemory&) = delete;
+    virtual ~InputMemory();
+
+    serial::Writer writer;
+};
+
 /// One call of map and its relatives. Needed until the engine's function returns.
 struct MapSpec {
     CallableSpec callable{};
     std::uint64_t count = 0;
     std::span<const std::byte> inputs{};
     std::span<const std::uint64_t> input_offsets{};  ///< count + 1 of them when inputs are encoded
+    InputMemory* memory = nullptr;                   ///< from Engine::input_memory(), when `inputs` were written there
     std::uint64_t result_size = 0;                   ///< of each, in an array; 0: encoded, or none
     bool encoded_results = false;
     /// A position - what is counted, run, and has a result - stands for so many elements of the input, and less at the
@@ -160,6 +173,8 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
 
     virtual std::shared_ptr<PreparedCallable> prepare(const CallableSpec& spec) = 0;
     virtual std::shared_ptr<PendingTask> submit(const TaskSpec& spec) = 0;
+    /// For the inputs of one call of map, which are expected to take so many bytes.
+    virtual std::unique_ptr<InputMemory> input_memory(std::uint64_t size);
     /// Begins it, and does not wait for its end.
     virtual std::shared_ptr<PendingMap> map(const MapSpec& spec) = 0;
 

@@ -74,7 +74,7 @@ void run_fold(PoolCall& pool_call) {
             if constexpr (result_is_array<A>) {
                 std::memcpy(call.results + position * sizeof(A), &partial, sizeof(A));
             } else {
-                serial::Writer writer;
+                serial::Writer writer(map_result_room(call));
                 serial::encode(writer, static_cast<const A&>(partial));
                 map_element_encoded(call, position, writer);
             }
@@ -116,7 +116,7 @@ template <class A, class F, class Op, class Range>
 A fold_range(Engine& engine, const F& function, const Op& op, A result, Range& range, const CallOptions& options) {
     using T = map_element<Range>;
     MapInput<T> input;
-    pack_input(input, range);
+    pack_input(engine, input, range);
     if (input.count == 0) return result;
     if (options.chunk_size && *options.chunk_size < 1)
         throw std::invalid_argument("chunk_size must be at least 1, not " + std::to_string(*options.chunk_size));
@@ -133,6 +133,7 @@ A fold_range(Engine& engine, const F& function, const Op& op, A result, Range& r
     spec.count = (input.count + fold.group - 1) / fold.group;
     spec.inputs = input.bytes;
     spec.input_offsets = input.offsets;
+    spec.memory = input.encoded.get();
     if constexpr (result_is_array<A>)
         spec.result_size = sizeof(A);
     else

@@ -111,8 +111,9 @@ consteval void check_map() {
 template <class T>
 struct MapInput {
     std::uint64_t count = 0;
-    std::vector<T> copies{};                  // when the range is not an array itself
-    serial::Writer encoded{};
+    // When the range is not an array itself. A std::vector<bool> would be none either.
+    std::vector<std::conditional_t<std::is_same_v<T, bool>, unsigned char, T>> copies{};
+    std::unique_ptr<InputMemory> encoded{};
     std::vector<std::uint64_t> offsets{};
     std::span<const std::byte> bytes{};
 };
@@ -130,8 +131,23 @@ using map_input = std::conditional_t<is_mp_range<std::remove_cvref_t<Given>>, Ra
                                      std::conditional_t<serial::bytewise<map_element<Given>>, ArrayInput<map_element<Given>>,
                                                         EncodedInput<map_element<Given>>>>;
 
+/// How many bytes the elements of a range take when they are encoded; 0 when that is not to be known beforehand.
 template <class Given>
-void pack_input(MapInput<map_element<Given>>& input, Given& range) {
+std::uint64_t encoded_size(Given& range) {
+    using T = map_element<Given>;
+    std::uint64_t size = 0;
+    if constexpr (std::ranges::forward_range<Given> && std::ranges::sized_range<T> && std::ranges::contiguous_range<T>) {
+        using Part = std::ranges::range_value_t<T>;
+        using Reference = std::ranges::range_reference_t<Given>;
+        if constexpr (serial::bytewise<Part> && std::is_lvalue_reference_v<Reference> &&
+                      std::is_same_v<std::remove_cvref_t<Reference>, T>)
+            for (const T& element : range) size += sizeof(std::uint64_t) + std::ranges::size(element) * sizeof(Part);
+    }
+    return size;
+}
+
+template <class Given>
+void pack_input(Engine& engine, MapInput<map_element<Given>>& input, Given& range) {
     using T = map_element<Given>;
     if constexpr (is_mp_range<std::remove_cvref_t<Given>>) {
         input.count = range.size();
@@ -141,29 +157,24 @@ void pack_input(MapInput<map_element<Given>>& input, Given& range) {
         if constexpr (std::ranges::contiguous_range<Given> && std::ranges::sized_range<Given>) {
             input.count = std::ranges::size(range);
             input.bytes = std::as_bytes(std::span(std::ranges::data(range), std::ranges::size(range)));
-        } else if constexpr (std::is_same_v<T, bool>) {
-            // std::vector<bool> is no array of bool.
-            for (const bool element : range) {
-                serial::encode(input.encoded, element);
-                ++input.count;
-            }
-            input.bytes = input.encoded.bytes();
         } else {
-            for (auto&& element : range) input.copies.push_back(std::forward<decltype(element)>(element));
+            for (auto&& element : range) input.copies.push_back(static_cast<T>(std::forward<decltype(element)>(element)));
             input.count = input.copies.size();
             input.bytes = std::as_bytes(std::span(input.copies));
         }
     } else {
+        input.encoded = engine.input_memory(encoded_size(range));
+        serial::Writer& writer = input.encoded->writer;
         input.offsets.push_back(0);
         for (auto&& element : range) {
-            serial::encode(input.encoded, static_cast<const T&>(element));
-            input.offsets.push_back(input.encoded.bytes().size());
+            serial::encode(writer, static_cast<const T&>(element));
+            input.offsets.push_back(writer.bytes().size());
             ++input.count;
         }
-        if (!input.encoded.handles().empty())
+        if (!writer.handles().empty())
             throw SerializationError("an element of map's input holds a handle (a Queue, a Pipe end, …): bind it with "
                                      "mp::bind, or use submit");
-        input.bytes = input.encoded.bytes();
+        input.bytes = writer.bytes();
     }
 }
 

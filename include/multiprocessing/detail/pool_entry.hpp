@@ -38,7 +38,9 @@ class MapSink {
     virtual void element_failed(std::uint64_t element) noexcept = 0;
     /// Before an element, when there is more to see to than its number; false when it is not to be run.
     virtual bool element_begins(const MapCall&, std::uint64_t) noexcept { return true; }
-    /// The bytes are copied. Throws when there is no memory for them.
+    /// Where the next result is best encoded; empty: anywhere. Throws when there is no memory.
+    virtual std::span<std::byte> room() { return {}; }
+    /// The bytes are copied, unless they lie in room(). Throws when there is no memory for them.
     virtual void element_encoded(std::uint64_t position, std::span<const std::byte> bytes) = 0;
 
   protected:
@@ -67,7 +69,9 @@ struct MapCall {
 MP_EXPORT bool map_element_begins(MapCall& call, std::uint64_t index) noexcept;
 /// Tells the caller that the current exception ended this element.
 MP_EXPORT void map_element_failed(MapCall& call, std::uint64_t index) noexcept;
-/// Hands an encoded result over; the bytes are copied. Throws when there is no memory for it.
+/// Where the next result is best encoded.
+MP_EXPORT std::span<std::byte> map_result_room(MapCall& call);
+/// Hands an encoded result over; the bytes are copied, unless they lie there. Throws when there is no memory for it.
 MP_EXPORT void map_element_encoded(MapCall& call, std::uint64_t index, const serial::Writer& result);
 
 /// One call into code that knows the types.
@@ -181,9 +185,8 @@ void run_map(PoolCall& pool_call) {
                 const R result = How::call(function, Input::get(call, index));
                 std::memcpy(call.results + index * sizeof(R), &result, sizeof(R));
             } else {
-                alignas(16) std::byte scratch[512];
-                serial::Writer writer(scratch);
                 const R result = How::call(function, Input::get(call, index));
+                serial::Writer writer(map_result_room(call));
                 serial::encode(writer, result);
                 map_element_encoded(call, index, writer);
             }
