@@ -9,12 +9,14 @@
 //
 // The program understands:
 //     [TEXT]...       only rows whose name contains one of the texts
-//     --quick         fewer turns, and without the rows that take long
+//     --quick         fewer turns, and without the rows that take long; one turn a row once the program has had its
+//                     share of the time, so that all programs together take less than three minutes
 //     --turns N       this many turns a row
 //     --json FILE     writes all figures; bench_report makes a page of such files
 //     --list          only names the rows
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -48,6 +50,7 @@ class Suite {
     nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
     nlohmann::ordered_json machine_;
     bool failed_ = false;
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 /// CPU, kernel, compiler, load: what a reader has to know to judge a figure.
