@@ -36,6 +36,15 @@ IgnoredThread::~IgnoredThread() {
     std::erase(ignored().tids, ::gettid());
 }
 
+// By the signals that it blocks: all, but for those that a fault of its own would raise.
+static bool is_of_thread_sanitizer(pid_t tid) {
+    constexpr unsigned long long blocked = 0xfffffffe3ffbea07;
+    std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/status");
+    for (std::string line; std::getline(file, line);)
+        if (line.rfind("SigBlk:", 0) == 0) return (std::stoull(line.substr(7), nullptr, 16) & blocked) == blocked;
+    return false;
+}
+
 static std::vector<std::string> threads_now() {
     std::vector<std::string> names;
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/task"), &::closedir);
@@ -53,6 +62,7 @@ static std::vector<std::string> threads_now() {
         std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/comm");
         // A thread that ended meanwhile has no name and is no danger.
         if (!std::getline(file, name)) continue;
+        if (thread_sanitizer && is_of_thread_sanitizer(tid)) continue;
         names.push_back(name + " (tid " + std::to_string(tid) + ")");
     }
     return names;

@@ -6,7 +6,7 @@
 
 namespace mp::os {
 
-/// Names of the threads besides the caller, without those that called `ignore_this_thread`: `worker (tid 812)`.
+/// Names of the threads besides the caller, without ignored ones and the one of ThreadSanitizer: `worker (tid 812)`.
 std::vector<std::string> other_threads();
 
 /// Built with ThreadSanitizer, whose runtime has a thread of its own that is no danger to a fork.

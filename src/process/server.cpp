@@ -393,7 +393,7 @@ int run_marked_copy(Marker marker, int, char**) {
     wire::Serve request;
     if (!packet->read(request)) return 255;
     // Threads of static initialisers do not follow into the server, but the locks they hold do.
-    const bool unsafe_to_fork = !os::thread_sanitizer && !os::other_threads().empty();
+    const bool unsafe_to_fork = !os::other_threads().empty();
     // The server detaches itself from the owner, whose own waits for children must never see it.
     const pid_t detached = ::fork();
     if (detached < 0) return 255;

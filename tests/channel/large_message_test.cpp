@@ -10,6 +10,7 @@
 
 #include "os/mapping.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 
 namespace mp {
 namespace {
@@ -40,11 +41,7 @@ class Repeated {
     void* start_;
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__has_feature)
-constexpr bool limits_work = false;  // a sanitizer takes memory of its own
-#else
-constexpr bool limits_work = true;
-#endif
+constexpr bool limits_work = !MP_UNDER_SANITIZER;  // a sanitizer takes memory of its own
 
 /// From here on this process may not have more than some private memory.
 void limit_own_memory() {

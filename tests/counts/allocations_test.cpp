@@ -18,8 +18,8 @@ int identity(int value) { return value; }
 class Allocations : public PoolTest {
   protected:
     void SetUp() override {
-        MP_SKIP_UNDER_SANITIZERS("a sanitizer has its own malloc");
         PoolTest::SetUp();
+        MP_SKIP_UNDER_SANITIZERS("a sanitizer has its own malloc");
     }
 };
 

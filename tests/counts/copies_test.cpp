@@ -26,8 +26,8 @@ std::uint64_t sum(std::uint64_t value) { return value; }
 class Copies : public PoolTest {
   protected:
     void SetUp() override {
-        MP_SKIP_UNDER_SANITIZERS("a sanitizer has its own memcpy");
         PoolTest::SetUp();
+        MP_SKIP_UNDER_SANITIZERS("a sanitizer has its own memcpy");
     }
 
     /// Copies per byte of `payload`, in caller and worker.

@@ -1,4 +1,5 @@
 #include "counts/counters.hpp"
+#include "support/sanitizers.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -27,7 +28,7 @@ std::uint64_t bytes_copied() { return copied.load(std::memory_order_relaxed); }
 
 }  // namespace mp::test
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !MP_UNDER_SANITIZER
 
 // Libraries find only what is visible.
 #pragma GCC visibility push(default)

@@ -17,20 +17,14 @@
 #include <gtest/gtest.h>
 
 #include "os/exit_status.hpp"
+#include "support/sanitizers.hpp"
 
 using mp::ExitStatus;
 using mp::os::CrashReport;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-
-#define MP_SKIP_SANITIZED() \
-    if (sanitized) GTEST_SKIP() << "the sanitizer decides how the process ends"
+#define MP_SKIP_SANITIZED() MP_SKIP_UNDER_SANITIZERS("the sanitizer decides how the process ends")
 
 namespace crashing {
 
@@ -284,7 +278,7 @@ TEST_F(CrashReports, SurviveAStackPointerThatPointsNowhere) {
 }
 
 TEST_F(CrashReports, AreWrittenUnderASanitizerTooWhichThenDecidesHowTheProcessEnds) {
-    if (!sanitized) GTEST_SKIP() << "for builds with a sanitizer";
+    if (!MP_UNDER_SANITIZER) GTEST_SKIP() << "for builds with a sanitizer";
     const ExitStatus status = status_of(crashing::parse);
     EXPECT_FALSE(status.success());
     const auto crash = mp::os::read_crash_report(*report_);

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -59,7 +60,7 @@ TEST_F(MemoryGroups, ThatCannotBeLimitedAreTakenAway) {
     EXPECT_FALSE(fs::exists(root_ / "sys/fs/cgroup/slice/x"));
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !MP_UNDER_SANITIZER
 
 std::atomic<std::uint32_t> refused{0};
 

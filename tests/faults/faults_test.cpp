@@ -60,11 +60,11 @@ void expect_success_or_a_typed_error(StartMethod method) {
 class PoolFaults : public LeakCheck, public ::testing::WithParamInterface<std::tuple<StartMethod, Fault>> {
   protected:
     void SetUp() override {
+        LeakCheck::SetUp();
+        ::alarm(240);  // a hang ends with the name of its test
 #if defined(__SANITIZE_ADDRESS__)
         GTEST_SKIP() << "the sanitizer's own calls would be counted";
 #endif
-        LeakCheck::SetUp();
-        ::alarm(240);  // a hang ends with the name of its test
     }
     void TearDown() override {
         ::alarm(0);
@@ -118,9 +118,7 @@ class PoolLimits : public PoolByEveryMethod {};
 MP_EVERY_METHOD(PoolLimits);
 
 TEST_P(PoolLimits, OneDescriptorMoreEachTimeIsATypedErrorUntilThereAreEnough) {
-#if defined(__SANITIZE_ADDRESS__)
-    GTEST_SKIP() << "the sanitizers' own checks need pipes";
-#endif
+    MP_SKIP_UNDER_SANITIZERS("the sanitizers' own checks need pipes");
     bool enough = false;
     for (int more = 0; !enough && more < 200; ++more) {
         SCOPED_TRACE(std::to_string(more) + " more");

@@ -77,6 +77,7 @@ TEST_P(PoolMemory, RefusedCanBeCaughtByTheTask) {
 }
 
 TEST_F(PoolMemoryOnce, APlainKillIsNoMatterOfTheLimit) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
     Pool pool(limited({.workers = 1}));
     const auto outcomes = pool.map_outcomes([](int) { ::raise(SIGKILL); }, mp::range(1));
     ASSERT_TRUE(outcomes[0].error().worker_lost());

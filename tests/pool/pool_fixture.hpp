@@ -14,13 +14,7 @@
 #include "process/forkserver.hpp"
 #include "support/event.hpp"
 #include "support/leak_check.hpp"
-
-// Under a sanitizer a crash ends with its report and an exit code, not with the signal; and freed memory is kept for a while.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MP_SKIP_UNDER_SANITIZERS(reason) GTEST_SKIP() << reason
-#else
-#define MP_SKIP_UNDER_SANITIZERS(reason) static_cast<void>(0)
-#endif
+#include "support/sanitizers.hpp"
 
 namespace mp::test {
 

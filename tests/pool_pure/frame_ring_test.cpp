@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 
@@ -205,11 +206,7 @@ TEST(FrameRing, RandomSizesArriveWholeAndInOrder) {
 
 TEST(FrameRing, TwoThreadsPassAMillionFramesWithoutLosingOne) {
     auto ring = std::make_unique<Ring<8192>>();
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    constexpr std::uint64_t count = 100'000;
-#else
-    constexpr std::uint64_t count = 1'000'000;
-#endif
+    constexpr std::uint64_t count = MP_UNDER_SANITIZER ? 100'000 : 1'000'000;
     std::thread writer([&] {
         std::mt19937 random(3);
         for (std::uint64_t i = 0; i < count;) {

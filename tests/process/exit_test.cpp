@@ -13,6 +13,7 @@
 #include <multiprocessing/remote_error.hpp>
 
 #include "process/mailbox.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 
@@ -106,14 +107,8 @@ TEST_P(ProcessExit, AnErrorLongerThanTheReportIsCutAndStillArrives) {
 [[gnu::noinline]] void read_table(volatile int* where) { *where = 1; }
 void crash() { read_table(nullptr); }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool crashes_are_reported = false;  // the sanitizer takes the signal and exits
-#else
-constexpr bool crashes_are_reported = true;
-#endif
-
 TEST_P(ProcessExit, ACrashIsToldWithFunctionAndLine) {
-    if (!crashes_are_reported) GTEST_SKIP() << "built with AddressSanitizer";
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer takes the signal and exits");
     Process process(options(), crash);
     run(process);
     EXPECT_EQ(process.exitcode(), -SIGSEGV);

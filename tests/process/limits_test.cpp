@@ -9,6 +9,7 @@
 #include "process/mailbox.hpp"
 #include "support/child.hpp"
 #include "support/resource_limit.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 
@@ -20,10 +21,8 @@ using ::testing::HasSubstr;
 
 class ProcessLimits : public ByMethod {
     void SetUp() override {
-#if defined(__SANITIZE_ADDRESS__)
-        GTEST_SKIP() << "the sanitizers' own checks need pipes and threads, and take their absence for errors of the program";
-#endif
         ByMethod::SetUp();
+        MP_SKIP_UNDER_SANITIZERS("the sanitizers' own checks need pipes and threads, and take their absence for errors of the program");
     }
 };
 MP_EVERY_START_METHOD(ProcessLimits);
