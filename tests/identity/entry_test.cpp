@@ -8,16 +8,14 @@
 #include <multiprocessing/detail/entry.hpp>
 #include <multiprocessing/errors.hpp>
 
+#include "identity/test_kind.hpp"
+
 namespace {
 
 using mp::detail::EntryId;
 using mp::detail::EntryRecord;
 using ::testing::HasSubstr;
 
-struct TestKind {
-    using Signature = int(int);
-    static constexpr std::string_view name = "test";
-};
 struct OtherKind {
     using Signature = int(int);
     static constexpr std::string_view name = "other test";
@@ -43,15 +41,6 @@ template <int N>
 struct Multiply {
     int operator()(int x) const { return x * N; }
 };
-
-std::string refusal(const EntryId& id) {
-    try {
-        mp::detail::resolve<TestKind>(id);
-    } catch (const mp::Error& error) {
-        return error.what();
-    }
-    return "accepted";
-}
 
 TEST(EntryRecord, IsFoundAgainByItsName) {
     const auto& entry = record_of<InAnonymousNamespace>;

@@ -18,6 +18,7 @@
 #include <multiprocessing/errors.hpp>
 #include <multiprocessing/serialize.hpp>
 
+#include "identity/test_kind.hpp"
 #include "support/round_trip.hpp"
 
 namespace {
@@ -25,11 +26,6 @@ namespace {
 using mp::detail::CodeId;
 using mp::detail::EntryId;
 using ::testing::HasSubstr;
-
-struct TestKind {
-    using Signature = int(int);
-    static constexpr std::string_view name = "test";
-};
 
 template <int N>
 int times(int x) {
@@ -60,15 +56,6 @@ class Page {
   private:
     void* memory_;
 };
-
-std::string refusal(const EntryId& id) {
-    try {
-        mp::detail::resolve<TestKind>(id);
-    } catch (const mp::Error& error) {
-        return error.what();
-    }
-    return "accepted";
-}
 
 // What a forked child says.
 std::string in_child(const std::function<std::string()>& say) {

@@ -30,6 +30,15 @@ std::vector<std::byte> pass(Handshake& from, Handshake& to) {
     return moved;
 }
 
+/// Gives `to` these bytes one by one, as long as it wants any.
+void deliver(const std::vector<std::byte>& bytes, Handshake& to) {
+    for (const std::byte byte : bytes) {
+        if (to.wanted().empty()) return;
+        to.wanted()[0] = byte;
+        to.received(1);
+    }
+}
+
 std::pair<State, State> meet(std::optional<std::string> server_key, std::optional<std::string> client_key) {
     Handshake server(Role::server, std::move(server_key), nonce(1));
     Handshake client(Role::client, std::move(client_key), nonce(2));
@@ -60,9 +69,7 @@ TEST(Handshake, KnowsAnEchoOfItself) {
     for (const Role role : {Role::server, Role::client}) {
         Handshake one(role, "secret", nonce(1));
         const auto out = one.outgoing();
-        std::vector<std::byte> echo(out.begin(), out.end());
-        std::ranges::copy(echo, one.wanted().begin());
-        one.received(echo.size());
+        deliver({out.begin(), out.end()}, one);
         EXPECT_EQ(one.state(), State::not_ours);
     }
 }
@@ -75,11 +82,10 @@ TEST(Handshake, ProofsOfOneDirectionProveNothingInTheOther) {
     pass(liar, client);
     const auto sent = pass(client, liar);
     ASSERT_EQ(sent.size(), Handshake::longest);
-    std::array<std::byte, 1 + sizeof(Digest)> answer{std::byte{1}};
-    std::copy(sent.begin() + Handshake::hello_size, sent.end(), answer.begin() + 1);
+    std::vector<std::byte> answer{std::byte{1}};
+    answer.insert(answer.end(), sent.begin() + Handshake::hello_size, sent.end());
     ASSERT_EQ(client.wanted().size(), answer.size());
-    std::ranges::copy(answer, client.wanted().begin());
-    client.received(answer.size());
+    deliver(answer, client);
     EXPECT_EQ(client.state(), State::wrong_key);
 }
 
@@ -99,11 +105,7 @@ TEST(Handshake, AProofIsGoodForOneConnectionOnly) {
     const auto recorded = pass(client, first);
     ASSERT_EQ(first.state(), State::done);
     Handshake second(Role::server, "secret", nonce(3));
-    for (const std::byte byte : recorded) {
-        ASSERT_FALSE(second.wanted().empty());
-        second.wanted()[0] = byte;
-        second.received(1);
-    }
+    deliver(recorded, second);
     EXPECT_EQ(second.state(), State::wrong_key);
 }
 
@@ -117,11 +119,7 @@ TEST(Handshake, EveryChangedByteOfAHelloOrProofIsRefused) {
         Handshake server(Role::server, "secret", nonce(1));
         auto bytes = good;
         bytes[at] ^= std::byte{0x10};
-        for (const std::byte byte : bytes) {
-            if (server.wanted().empty()) break;
-            server.wanted()[0] = byte;
-            server.received(1);
-        }
+        deliver(bytes, server);
         EXPECT_TRUE(server.failed()) << at;
     }
 }

@@ -1,3 +1,3 @@
 target_compile_definitions(test_patterns PRIVATE PATTERN_PROGRAMS="$<TARGET_FILE_DIR:patterns_stages>/patterns_")
 add_dependencies(test_patterns patterns_poison_pills patterns_ordered_results patterns_stages patterns_three_at_a_time
-  patterns_word_count patterns_shared_dict patterns_remote_manager)
+  patterns_shared_dict patterns_remote_manager)

@@ -20,7 +20,6 @@ TEST(Patterns, StagesEndOneAfterTheOther) { EXPECT_EQ(output("stages"), "sum of 
 TEST(Patterns, NeverMoreThanThreeAreInside) {
     EXPECT_EQ(output("three_at_a_time"), "10 visits, never more than three at a time: true\n");
 }
-TEST(Patterns, WordsAreCounted) { EXPECT_EQ(output("word_count"), "dog 4\nthe 4\na 2\n"); }
 TEST(Patterns, NoVoteIsLost) { EXPECT_EQ(output("shared_dict"), "Ada: 100\nBarbara: 50\nGrace: 50\n"); }
 TEST(Patterns, ARemoteClientUsesAnOwnClassOverTcp) {
     EXPECT_EQ(output("remote_manager"), "Grace has 30\nrefused: Ada has not got 100\na wrong key is refused\n");

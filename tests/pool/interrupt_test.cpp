@@ -17,6 +17,12 @@ class Interrupted {
         : program_({POOL_PROGRAMS "interrupted", state, method}, {.environment = {family_.variable()}}) {}
 
     bool wait_for(const std::string& text) { return program_.wait_for_out(text); }
+    /// Ends by the key, pressed once it has printed this.
+    ProgramResult pressed_after(const char* printed) {
+        EXPECT_TRUE(wait_for(printed));
+        press();
+        return finish();
+    }
     void press() { ::kill(program_.pid(), SIGINT); }
     /// As a terminal does, for all in the foreground.
     void press_for_all() {
@@ -51,10 +57,7 @@ TEST_P(PoolInterrupt, EndsTheProgramBySigintAfterTasksHaveHeededTheirToken) {
 }
 
 TEST_P(PoolInterrupt, StopsAMapAtItsNextElement) {
-    Interrupted program("map", method());
-    ASSERT_TRUE(program.wait_for("begun\nbegun\n"));
-    program.press();
-    const auto result = program.finish();
+    const auto result = Interrupted("map", method()).pressed_after("begun\nbegun\n");
     EXPECT_EQ(result.exit_code, -SIGINT);
     EXPECT_EQ(result.out, "begun\nbegun\nheeded\nheeded\n");
 }
@@ -81,28 +84,19 @@ TEST_F(PoolInterruptOnce, TheSecondPressEndsTheProgramAtOnce) {
 }
 
 TEST_F(PoolInterruptOnce, WhileThePoolIsLeft) {
-    Interrupted program("leave");
-    ASSERT_TRUE(program.wait_for("begun\n"));
-    program.press();
-    const auto result = program.finish();
+    const auto result = Interrupted("leave").pressed_after("begun\n");
     EXPECT_EQ(result.exit_code, -SIGINT);
     EXPECT_EQ(result.out, "begun\nheeded\n");
 }
 
 TEST_F(PoolInterruptOnce, StopsAllPools) {
-    Interrupted program("two");
-    ASSERT_TRUE(program.wait_for("begun\nbegun\n"));
-    program.press();
-    const auto result = program.finish();
+    const auto result = Interrupted("two").pressed_after("begun\nbegun\n");
     EXPECT_EQ(result.exit_code, -SIGINT);
     EXPECT_EQ(result.out, "begun\nbegun\nheeded\nheeded\n");
 }
 
 TEST_F(PoolInterruptOnce, EndsAProgramWhosePoolHasNothingToDo) {
-    Interrupted program("idle");
-    ASSERT_TRUE(program.wait_for("idle\n"));
-    program.press();
-    EXPECT_EQ(program.finish().exit_code, -SIGINT);
+    EXPECT_EQ(Interrupted("idle").pressed_after("idle\n").exit_code, -SIGINT);
 }
 
 TEST_F(PoolInterruptOnce, LeavesTheProgramsOwnHandlerAlone) {
