@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace top {
@@ -19,10 +20,29 @@ std::string cut(const std::string& text, std::size_t columns) {
     return text.substr(0, end);
 }
 
+std::size_t width_of(const std::string& text) {
+    return static_cast<std::size_t>(std::ranges::count_if(text, starts_character));
+}
+
 std::string padded(const std::string& text, std::size_t columns) {
-    std::size_t width = 0;
-    for (const char byte : text) width += starts_character(byte);
+    const std::size_t width = width_of(text);
     return width < columns ? std::string(columns - width, ' ') + text : text;
+}
+
+// The first parts, whole, that have room beside each other; empty ones are left out.
+std::string as_fits(const std::vector<std::string>& parts, std::size_t columns) {
+    std::string line;
+    for (const std::string& part : parts) {
+        if (part.empty()) continue;
+        const std::string longer = line.empty() ? part : line + "  " + part;
+        if (width_of(longer) > columns) break;
+        line = longer;
+    }
+    return line;
+}
+
+std::string counted(const char* what, std::uint64_t number) {
+    return number > 0 ? fmt::format("{} {}", what, number) : "";
 }
 
 Line worker_line(const WorkerLine& line, std::size_t columns) {
@@ -80,13 +100,14 @@ std::vector<Line> lines_of(const std::vector<PoolLines>& page, std::size_t colum
         for (const auto& worker : stats.workers) busy += worker.state == mp::WorkerState::working;
         lines.push_back(
             {Style::title, cut(fmt::format("{}  pool \"{}\"  {}", pool.pid, stats.name, pool.program), columns)});
-        std::string text = fmt::format("up {}  {} of {} workers busy  {} tasks  {}  waiting {}  handed out {}",
-                                       duration_text(stats.elapsed), busy, stats.workers.size(), stats.tasks(),
-                                       rate_text(pool.rate), stats.waiting, stats.assigned);
-        if (stats.failed() > 0) text += fmt::format("  failed {}", stats.failed());
-        if (stats.crashes > 0) text += fmt::format("  crashes {}", stats.crashes);
-        if (stats.retried > 0) text += fmt::format("  retried {}", stats.retried);
-        lines.push_back({stats.crashes > 0 ? Style::bad : Style::plain, cut(text, columns)});
+        lines.push_back({stats.crashes > 0 ? Style::bad : Style::plain,
+                         as_fits({fmt::format("up {}", duration_text(stats.elapsed)),
+                                  fmt::format("{} of {} workers busy", busy, stats.workers.size()),
+                                  fmt::format("{} tasks", stats.tasks()), rate_text(pool.rate),
+                                  counted("failed", stats.failed()), counted("crashes", stats.crashes),
+                                  fmt::format("waiting {}", stats.waiting), fmt::format("handed out {}", stats.assigned),
+                                  counted("retried", stats.retried)},
+                                 columns)});
         lines.push_back(
             {Style::head,
              cut("worker      pid  state           cpu     memory     rate        tasks     for  task", columns)});

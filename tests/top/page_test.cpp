@@ -73,6 +73,18 @@ TEST(TopText, IsNeverWiderThanTheTerminal) {
     EXPECT_THAT(lines_of(page, 200)[3].text, HasSubstr("parse(#7)"));
 }
 
+TEST(TopText, LeavesOutWholeCountsThatHaveNoRoom) {
+    Watcher watcher;
+    auto pool = pool_with(100, 200);
+    pool.stats.crashes = 3;
+    pool.stats.retried = 12345;
+    const auto page = watcher.look({pool}, {}, Order::worker, Watcher::Clock::now());
+    EXPECT_TRUE(lines_of(page, 200)[1].text.ends_with("  retried 12345"));
+    const std::string all = lines_of(page, 200)[1].text;
+    EXPECT_TRUE(lines_of(page, all.size() - 1)[1].text.ends_with("handed out 0")) << lines_of(page, all.size() - 1)[1].text;
+    EXPECT_THAT(lines_of(page, 70)[1].text, HasSubstr("crashes 3"));
+}
+
 TEST(TopText, SaysThatThereIsNothingToSee) { EXPECT_THAT(lines_of({}, 80)[0].text, HasSubstr("no pool is running")); }
 
 TEST(TopProcess, ReadsStatWhateverTheCommandIsCalled) {
