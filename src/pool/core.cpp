@@ -161,7 +161,7 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
     if (os::logs(LogLevel::debug)) [[unlikely]]
         os::LogLine(LogLevel::debug, "task.submitted").add("pool", options_.name).add("task", info(*task).to_string());
     schedule_.submit(reinterpret_cast<std::uintptr_t>(task.get()));
-    make_room(lock);
+    if (!schedule_.room()) make_room(lock);
     hand_out(lock);
     return task;
 }

@@ -109,14 +109,16 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     frame.round_at = task.index == PoolTask::no_index ? 0 : task.index;
     frame.label = task.label_number;
     const auto payload = task.bytes_.bytes();
-    if (!worker.tasks.reserve(sizeof frame + payload.size())) return false;
-    if (frame.handles && !send_handles(worker, task.rare->handles)) return false;
+    // Descriptors in the socket must be followed by their frame.
+    if (frame.handles && (!worker.tasks.reserve(sizeof frame + payload.size()) || !send_handles(worker, task.rare->handles)))
+        return false;
     name_output(lock, worker, *task.callable, task.terms->label);
     if (task.terms->timed()) expect_look(Clock::now() + task.terms->task_timeout);
-    Sent& sent = *put(lock, worker, frame, payload);
-    sent.task = &task;
+    Sent* const sent = put(lock, worker, frame, payload);
+    if (!sent) return false;
+    sent->task = &task;
     task.worker = static_cast<std::uint32_t>(index);
-    task.number = sent.number;
+    task.number = sent->number;
     task.state.store(PoolTask::State::sent, std::memory_order_relaxed);
     return true;
 }
