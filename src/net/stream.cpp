@@ -14,7 +14,7 @@
 #include <cstring>
 #include <string>
 
-#include "os/packet.hpp"
+#include "os/descriptor_part.hpp"
 #include "os/retry.hpp"
 
 namespace mp::net {
@@ -164,17 +164,8 @@ Expected<std::size_t> send_some(int socket, std::span<const std::byte> first, st
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = second.empty() ? 1 : 2;
-    alignas(cmsghdr) char control[CMSG_SPACE(os::max_descriptors_a_message * sizeof(int))];
-    if (!descriptors.empty()) {
-        message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-        std::memset(control, 0, message.msg_controllen);
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-        std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
-    }
+    os::DescriptorPart part_of_descriptors;
+    part_of_descriptors.attach(message, descriptors);
     const ssize_t count = os::retry([&] { return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno == ECONNRESET || errno == ETIMEDOUT || errno == EHOSTUNREACH) return base::error_of(EPIPE);
@@ -190,28 +181,15 @@ Expected<std::size_t> receive_some(int socket, std::span<std::byte> to) {
 
 Expected<Piece> receive_some(int socket, std::span<std::byte> to, std::vector<UniqueFd>& descriptors) {
     iovec part{to.data(), to.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(os::max_descriptors_a_message * sizeof(int))];
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    os::DescriptorPart part_of_descriptors;
+    part_of_descriptors.expect(message);
     const ssize_t count = os::retry([&] { return ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
     if (count < 0) return base::error_of(errno == ECONNRESET ? EPIPE : errno);
-    Piece piece{static_cast<std::size_t>(count), (message.msg_flags & MSG_CTRUNC) != 0};
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t here = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < here; ++i) {
-            int fd;
-            std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-            UniqueFd clear = os::clear_of_streams(UniqueFd(fd));
-            if (!clear)
-                piece.descriptors_lost = true;
-            else
-                descriptors.push_back(std::move(clear));
-        }
-    }
+    Piece piece{static_cast<std::size_t>(count)};
+    piece.descriptors_lost = !os::DescriptorPart::take(message, descriptors);
     return piece;
 }
 

@@ -8,12 +8,10 @@
 
 #include "base/deadline.hpp"
 #include "base/expected.hpp"
+#include "os/descriptor_part.hpp"
 #include "os/unique_fd.hpp"
 
 namespace mp::os {
-
-/// The most descriptors that the kernel takes in one message (SCM_MAX_FD).
-inline constexpr std::size_t max_descriptors_a_message = 253;
 
 /// Two connected SOCK_SEQPACKET sockets: each send is one receive, and the end of one is end-of-file at the other.
 base::Expected<std::pair<UniqueFd, UniqueFd>> socket_pair();
