@@ -29,6 +29,8 @@ struct FramePrefix {
     std::uint32_t filler;  // 1: skip this one
 };
 inline constexpr std::uint64_t unit = 16;
+/// An end's own index as it took it over. All that it adds are whole units, so no prefix runs over the end of the memory.
+inline std::uint64_t whole_units(std::uint64_t index) { return index & ~(unit - 1); }
 inline std::uint64_t padded(std::uint64_t size) { return (sizeof(FramePrefix) + size + unit - 1) & ~(unit - 1); }
 }  // namespace internal
 
@@ -37,7 +39,7 @@ class FrameWriter {
     FrameWriter() = default;
     /// `memory`: a power of two of bytes.
     FrameWriter(RingIndices& indices, std::span<std::byte> memory)
-        : indices_(&indices), memory_(memory), head_(indices.head.load(std::memory_order_relaxed)),
+        : indices_(&indices), memory_(memory), head_(internal::whole_units(indices.head.load(std::memory_order_relaxed))),
           tail_(indices.tail.load(std::memory_order_acquire)) {}
 
     /// The largest frame that always finds room in an empty ring.
@@ -99,7 +101,7 @@ class FrameReader {
     FrameReader() = default;
     FrameReader(RingIndices& indices, std::span<std::byte> memory)
         : indices_(&indices), memory_(memory), head_(indices.head.load(std::memory_order_acquire)),
-          tail_(indices.tail.load(std::memory_order_relaxed)) {}
+          tail_(internal::whole_units(indices.tail.load(std::memory_order_relaxed))) {}
 
     /// True when a frame waits; one load.
     bool ready() const { return tail_ != head_ || indices_->head.load(std::memory_order_acquire) != tail_; }

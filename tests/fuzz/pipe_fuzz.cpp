@@ -31,7 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     data += sizeof input;
     size = std::min(size - sizeof input, capacity);
     auto [mine, other] = mp::Pipe<std::vector<std::string>>({.capacity = capacity});
-    const auto memory = mine.internal_memory();
+    mp::serial::Writer writer;
+    mp::serial::encode(writer, mine);
+    const auto& memory = writer.handles()[0];
     constexpr std::size_t whole = rings + 2 * capacity;
     void* const mapped = ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd(), 0);
     if (mapped == MAP_FAILED) return 0;

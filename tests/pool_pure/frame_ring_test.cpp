@@ -54,6 +54,24 @@ TEST(FrameRing, IsEmptyAtFirst) {
     EXPECT_FALSE(ring.reader.broken());
 }
 
+TEST(FrameRing, AnEndThatTakesOverAnIndexOfNoMeaningStaysInsideTheMemory) {
+    Ring<1024> ring;
+    for (const std::uint64_t index : {1017U, 1023U, 2047U, 9U}) {
+        ring.indices.head.store(index);
+        ring.indices.tail.store(index);
+        FrameWriter writer(ring.indices, ring.memory);
+        FrameReader reader(ring.indices, ring.memory);
+        const std::byte* const place = writer.reserve(100);
+        ASSERT_TRUE(place);
+        EXPECT_GE(place, ring.memory.data() + 8);
+        EXPECT_LE(place, ring.memory.data() + 1024 - 100);
+        EXPECT_EQ((place - ring.memory.data()) % 16, 8) << "a prefix may run over the end";
+        writer.commit();
+        const auto frame = reader.peek();
+        EXPECT_TRUE(!frame.data() || frame.data() == place) << index;
+    }
+}
+
 TEST(FrameRing, KeepsFramesApartEmptyOnesToo) {
     Ring<1024> ring;
     ASSERT_TRUE(put(ring.writer, "one"));
