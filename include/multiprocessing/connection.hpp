@@ -91,7 +91,7 @@ class MP_EXPORT BasicConnection {
     bool send_small(const void* bytes, std::size_t size, WaitLimit limit);
     /// Copies the next message out if it is there, of exactly this size and without handles; false: receive_message has
     /// to see.
-    bool receive_small(void* to, std::size_t size);
+    bool receive_small(void* to, std::size_t size, bool patient);
 
     /// Space of the ring in which a message may be written before send_message; may be empty.
     std::span<std::byte> begin_message();
@@ -164,7 +164,7 @@ class Connection : public detail::BasicConnection {
     T recv() {
         if constexpr (small<T>) {
             std::byte bytes[sizeof(T)];
-            if (receive_small(bytes, sizeof bytes)) [[likely]] return unpack_bytes<T>(bytes);
+            if (receive_small(bytes, sizeof bytes, true)) [[likely]] return unpack_bytes<T>(bytes);
         }
         Incoming incoming;
         (void)receive_message(incoming, detail::forever);
@@ -225,7 +225,7 @@ class Connection : public detail::BasicConnection {
     std::optional<T> recv_within(detail::WaitLimit limit) {
         if constexpr (small<T>) {
             std::byte bytes[sizeof(T)];
-            if (receive_small(bytes, sizeof bytes)) return unpack_bytes<T>(bytes);
+            if (receive_small(bytes, sizeof bytes, limit != detail::not_at_all)) return unpack_bytes<T>(bytes);
         }
         Incoming incoming;
         if (!receive_message(incoming, limit)) return std::nullopt;

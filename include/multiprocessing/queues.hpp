@@ -105,8 +105,8 @@ class MP_EXPORT BasicQueue {
     std::size_t put_equal(const void* items, std::size_t size, std::size_t count, WaitLimit limit, bool& closed) const;
     QueueOutcome take_packed(TakenItems& taken, std::size_t most, WaitLimit limit) const;
     /// Copies the next items out, up to `most`, as far as they are there and have this size and no handles; 0:
-    /// take_packed has to see.
-    std::size_t take_equal(void* to, std::size_t size, std::size_t most) const;
+    /// take_packed has to see. `patient`: may wait some microseconds for more of them to come.
+    std::size_t take_equal(void* to, std::size_t size, std::size_t most, bool patient) const;
     void one_done() const;
     bool wait_all_done(WaitLimit limit) const;
     [[noreturn]] static void throw_closed(bool putting);
@@ -150,7 +150,7 @@ class Queue : public detail::BasicQueue {
     T get() const {
         if constexpr (small) {
             std::byte bytes[sizeof(T)];
-            if (this->take_equal(bytes, sizeof bytes, 1) != 0) [[likely]] return unpack_bytes(bytes);
+            if (this->take_equal(bytes, sizeof bytes, 1, true) != 0) [[likely]] return unpack_bytes(bytes);
         }
         detail::TakenItems taken;
         if (take_packed(taken, 1, detail::forever) != detail::QueueOutcome::done) throw_closed(false);
@@ -206,7 +206,7 @@ class Queue : public detail::BasicQueue {
         if constexpr (small) {
             if (const std::size_t inside = std::min(most, this->qsize()); inside != 0) {
                 const auto bytes = std::make_unique_for_overwrite<std::byte[]>(inside * sizeof(T));
-                const std::size_t count = this->take_equal(bytes.get(), sizeof(T), inside);
+                const std::size_t count = this->take_equal(bytes.get(), sizeof(T), inside, true);
                 items.reserve(count);
                 for (std::size_t i = 0; i < count; ++i) {
                     items.push_back(unpack_bytes({bytes.get() + i * sizeof(T), sizeof(T)}));
@@ -232,8 +232,15 @@ class Queue : public detail::BasicQueue {
         explicit Iterator(const Queue& queue) : queue_(&queue) { ++*this; }
         T& operator*() const { return *item_; }
         Iterator& operator++() {
-            detail::TakenItems taken;
             item_.reset();
+            if constexpr (small) {
+                std::byte bytes[sizeof(T)];
+                if (queue_->take_equal(bytes, sizeof bytes, 1, true) != 0) [[likely]] {
+                    item_.emplace(unpack_bytes(bytes));
+                    return *this;
+                }
+            }
+            detail::TakenItems taken;
             if (queue_->take_packed(taken, 1, detail::forever) == detail::QueueOutcome::done) {
                 item_.emplace(unpack(taken, 0));
             }
@@ -274,7 +281,7 @@ class Queue : public detail::BasicQueue {
     std::optional<T> get_within(detail::WaitLimit limit) const {
         if constexpr (small) {
             std::byte bytes[sizeof(T)];
-            if (this->take_equal(bytes, sizeof bytes, 1) != 0) return unpack_bytes(bytes);
+            if (this->take_equal(bytes, sizeof bytes, 1, limit != detail::not_at_all) != 0) return unpack_bytes(bytes);
         }
         detail::TakenItems taken;
         const auto outcome = take_packed(taken, 1, limit);

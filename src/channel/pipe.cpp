@@ -118,26 +118,20 @@ std::span<std::byte> BasicConnection::begin_message() {
 bool BasicConnection::send_small(const void* bytes, std::size_t size, WaitLimit limit) {
     if (!end_) [[unlikely]] return send_message({static_cast<const std::byte*>(bytes), size}, {}, limit);
     PipeEnd& end = open_end();
-    std::byte* const space = end.out.reserve(size);
-    if (!space || end.other_closing() || (end.unchecked += size + 8) > end.out.ring().size() / 4) [[unlikely]] {
+    if (end.other_closing() || (end.unchecked += size + 8) > end.out.ring().size() / 4 ||
+        !end.out.send_short(static_cast<const std::byte*>(bytes), size)) [[unlikely]] {
         return send_message({static_cast<const std::byte*>(bytes), size}, {}, limit);
     }
-    transport::copy_short(space, static_cast<const std::byte*>(bytes), size);
-    end.out.commit(size, transport::frame_first | transport::frame_last);
     end.published();
     return true;
 }
 
-bool BasicConnection::receive_small(void* to, std::size_t size) {
-    using namespace transport;
+bool BasicConnection::receive_small(void* to, std::size_t size, bool patient) {
     if (!end_) [[unlikely]] return false;
     PipeEnd& end = open_end();
-    const auto frame = end.in.peek();
-    if (frame.flags != (frame_present | frame_first | frame_last | size) || end.epoll) return false;
-    copy_short(static_cast<std::byte*>(to), frame.payload.data(), size);
-    end.in.release();
-    ++end.streak;
-    return true;
+    if (end.epoll) return false;
+    if (end.in.at_stop() && patient) [[unlikely]] end.next_batch();
+    return end.in.receive_short(static_cast<std::byte*>(to), size);
 }
 
 bool BasicConnection::send_message(std::span<const std::byte> bytes, std::span<const serial::Handle> handles,

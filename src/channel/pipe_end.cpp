@@ -17,8 +17,7 @@ using transport::RingReceiver;
 namespace {
 
 constexpr std::size_t chunk = 32 << 10;  // of long messages
-constexpr std::uint32_t long_streak = 16;
-constexpr int streak_pauses = 24;       // about 1 µs
+constexpr int looks_for_room = 8;       // a quarter of the ring is emptied in about that time
 constexpr std::uint64_t kick_word = 0;  // packet that carries nothing: tickets begin at 1
 
 }  // namespace
@@ -38,9 +37,13 @@ bool PipeEnd::wait_for_room(std::size_t payload, Deadline deadline) {
         if (out.reserve(payload)) return true;
         if (other_gone()) throw_gone();
         bool gone = false;
-        const bool ready = shm::wait_until(
-            out.ring().head().space, [&] { return out.worth_waking(payload) || other_closing(); }, deadline,
-            room_patience, [&] { return !(gone = other_gone()); });
+        const auto found = [&] { return out.worth_waking(payload) || other_closing(); };
+        if (!deadline.expired() && room_pace.look_away()) {
+            for (int i = 0; i < looks_for_room && !found(); ++i) shm::Pace::once_more();
+            room_pace.found(found() ? out.ring().size() / 4 / transport::frame_room(payload) : 0);
+        }
+        const bool ready = shm::wait_until(out.ring().head().space, found, deadline, room_patience,
+                                           [&] { return !(gone = other_gone()); });
         if (gone) throw_gone();
         if (!ready) return out.reserve(payload) != nullptr;
         // Room that only grows, and nothing can be put there: somebody else wrote into the ring.
@@ -48,14 +51,14 @@ bool PipeEnd::wait_for_room(std::size_t payload, Deadline deadline) {
     }
 }
 
+void PipeEnd::next_batch() {
+    if (frame_pace.look_away()) frame_pace.found(in.stop_at_tail());
+    else in.stop_nowhere();
+}
+
 /// False when the time ran out; throws Closed when nothing more can come.
 bool PipeEnd::wait_for_frame(Deadline deadline) {
-    if (streak >= long_streak && shm::spin_cap().count() > 0) {
-        // A stream, and we are the quicker one. Looking all the time would take each cache line from the sender as it
-        // writes it; after a moment without a look there are many messages.
-        for (int i = 0; i < streak_pauses; ++i) shm::internal::pause();
-    }
-    streak = 0;
+    if (!deadline.expired()) next_batch();
     while (!in.ready()) {
         if (other_closing() && other_gone()) {
             if (in.ready()) return true;  // sent just before

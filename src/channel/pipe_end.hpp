@@ -59,6 +59,8 @@ struct PipeEnd {
 
     bool wait_for_room(std::size_t payload, base::Deadline deadline);
     bool wait_for_frame(base::Deadline deadline);
+    /// When all that had arrived is received: waits for a moment if many messages will have come then.
+    void next_batch();
     transport::RingReceiver::Frame next_first(base::Deadline deadline);
     bool send(std::span<const std::byte> bytes, std::span<const serial::Handle> handles, base::Deadline deadline);
     void send_handles(std::span<const serial::Handle> handles, std::uint64_t ticket);
@@ -86,12 +88,13 @@ struct PipeEnd {
     // Sending
     transport::RingSender out;
     shm::Patience room_patience;
+    shm::Pace room_pace;
     std::uint64_t unchecked = 0;  // bytes sent since we looked whether anybody receives them
     // Receiving
     transport::RingReceiver in;
     shm::Patience frame_patience;
-    std::uint32_t streak = 0;  // short messages received since the ring was last found empty
-    bool in_ring = false;      // the message handed out lies in the ring
+    shm::Pace frame_pace;
+    bool in_ring = false;  // the message handed out lies in the ring
     std::unique_ptr<std::byte[]> assembled;
     std::vector<serial::Handle> handles;
     std::deque<os::Packet> packets;  // with descriptors, read from the socket before their message was

@@ -68,7 +68,7 @@ struct QueueCore {
     std::size_t put(std::size_t count, WaitLimit limit, bool& was_closed, Write write);
     /// After items were taken.
     void taken(std::size_t count, bool more, bool emptied_block);
-    std::size_t take_equal(std::byte* to, std::size_t size, std::size_t most);
+    std::size_t take_equal(std::byte* to, std::size_t size, std::size_t most, bool patient);
     QueueOutcome take(TakenItems& taken, std::size_t most, WaitLimit limit);
     void trim();
     bool collect_handles(std::uint64_t word, std::vector<serial::Handle>& to);
@@ -79,6 +79,7 @@ struct QueueCore {
     os::UniqueFd bell;
     BlockQueue queue;
     shm::Patience put_patience, get_patience;
+    shm::Pace put_pace, take_pace;
 };
 
 QueueCore::Step QueueCore::write_one(const PackedItem& item) {
@@ -163,6 +164,11 @@ std::size_t QueueCore::put(std::size_t count, WaitLimit limit, bool& was_closed,
             os::wait_writable(handles_in.get(), earlier(*deadline, Deadline::after(shm::recheck_interval)));
             continue;
         }
+        if (put_pace.look_away()) {
+            const transport::QueueMark head{state().head.load(std::memory_order_acquire)}, seen{head_seen};
+            put_pace.found((head.count() - seen.count()) & transport::QueueMark::count_mask);
+            continue;
+        }
         const bool ready = shm::wait_until(
             state().not_full,
             [&] { return state().head.load(std::memory_order_acquire) != head_seen || closed(); }, *deadline,
@@ -177,18 +183,23 @@ void QueueCore::taken(std::size_t count, bool more, bool emptied_block) {
     shm::notify(state().not_full, count > 1 ? shm::wake_everybody : 1);
 }
 
-std::size_t QueueCore::take_equal(std::byte* to, std::size_t size, std::size_t most) {
-    bool more = false, emptied_block = false;
-    std::size_t count;
-    {
-        shm::RobustHold hold(state().get_lock);
-        shm::kill_point();
-        count = queue.take_equal(to, size, most, emptied_block);
-        if (count == 0) return 0;
-        more = shm::has_sleeper(state().not_empty) && !queue.empty();
+std::size_t QueueCore::take_equal(std::byte* to, std::size_t size, std::size_t most, bool patient) {
+    for (;;) {
+        bool more = false, emptied_block = false;
+        std::size_t count;
+        {
+            shm::RobustHold hold(state().get_lock);
+            shm::kill_point();
+            count = queue.take_equal(to, size, most, emptied_block);
+            more = count != 0 && shm::has_sleeper(state().not_empty) && !queue.empty();
+        }
+        if (count != 0) {
+            taken(count, more, emptied_block);
+            return count;
+        }
+        if (!patient || !take_pace.look_away()) return 0;
+        take_pace.found(queue.size());
     }
-    taken(count, more, emptied_block);
-    return count;
 }
 
 void QueueCore::trim() {
@@ -387,8 +398,8 @@ std::size_t BasicQueue::put_equal(const void* items, std::size_t size, std::size
     });
 }
 
-std::size_t BasicQueue::take_equal(void* to, std::size_t size, std::size_t most) const {
-    return core_->take_equal(static_cast<std::byte*>(to), size, most);
+std::size_t BasicQueue::take_equal(void* to, std::size_t size, std::size_t most, bool patient) const {
+    return core_->take_equal(static_cast<std::byte*>(to), size, most, patient);
 }
 
 QueueOutcome BasicQueue::take_packed(TakenItems& taken, std::size_t most, WaitLimit limit) const {

@@ -63,6 +63,13 @@ base::Expected<Acquired> RobustLock::finish_lock(int result, base::Deadline dead
             }
         }
     }
+    // Then let others run, the holder among them: with more processes than CPUs it may be waiting for this one.
+    for (int look = 0; look < 16; ++look) {
+        internal::yield();
+        if (owner() != 0) continue;
+        result = ::pthread_mutex_trylock(&mutex_);
+        if (result != EBUSY) return settle(result);
+    }
     for (;;) {
         // In slices: should the kernel ever hand a wake-up to a sleeper that is killed before it can use it, the
         // others look for themselves.

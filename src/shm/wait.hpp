@@ -43,6 +43,13 @@ inline constexpr std::chrono::milliseconds recheck_interval{100};
 /// Whether a sleeper looks again on its own.
 enum class Sleep { lightly, soundly };
 
+/// The longest anybody spins: four times what it costs this process to wake somebody, 10 to 200 µs, 50 before it has
+/// woken anybody; or what was set. Shorter than the other side needs to wake up it would never end well, and both sides
+/// would sleep for each message for ever after; but then each message is a wake-up that is learned from. 0 when this
+/// process may use only one CPU.
+std::chrono::nanoseconds spin_cap();
+void set_spin_cap(std::chrono::nanoseconds cap);
+
 /// How long one waiter spins before it sleeps: twice its last short wait, halved by each long one, at most the cap.
 /// Process-local; safe to share between threads, which then share the experience.
 class Patience {
@@ -55,18 +62,36 @@ class Patience {
     std::atomic<std::uint32_t> limit_{20'000};  // nanoseconds; relaxed: a hint
 };
 
+/// When the quicker side of a stream of short messages looks for more. Looking all the time, it would take each cache line
+/// from the other side as that writes it, and every message would cost both the journey of a line. So it looks away for
+/// some microseconds, and then finds many messages, or room for many. Whether that pays is found by trying it, now and
+/// then: in request and answer it does not, and is not done. Process-local; safe to share between threads.
+class Pace {
+  public:
+    /// When all that was seen at the last look has passed, before the next one: looks away if that may be worth while, and
+    /// says whether it did. Then found() must follow.
+    bool look_away();
+    /// How many messages, or room for how many, there were after looking away.
+    void found(std::uint64_t messages);
+    /// When look_away() did, and there is not enough yet: the same for some microseconds more.
+    static void once_more();
+
+  private:
+    // Relaxed: hints.
+    std::atomic<bool> pays_{false};           // the last look away did
+    std::atomic<std::uint32_t> skipped_{32};  // how many calls pass without one after one that did not pay
+    std::atomic<std::uint32_t> left_{32};     // … of them still to come
+};
+
 /// The calling thread's own patience, for waits that have no better place to remember.
 Patience& thread_patience();
-
-/// The longest anybody spins: 10-200 µs, 50 unless set; 0 when this process may use only one CPU.
-std::chrono::nanoseconds spin_cap();
-void set_spin_cap(std::chrono::nanoseconds cap);
 
 namespace internal {
 extern std::atomic<bool> membarrier_ready;  // set once before main; relaxed reads
 void membarrier_all();
 void wake(WakeWord& word, int count);
 void sleep(WakeWord& word, std::uint32_t seen, base::Deadline deadline, Sleep how);
+void learn_wake(std::chrono::nanoseconds took);
 void yield();
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -24,6 +24,7 @@
 #include "shm/kill_point.hpp"
 #include "shm/wait.hpp"
 #include "transport/copy_short.hpp"
+#include "transport/prefetch.hpp"
 
 namespace mp::transport {
 
@@ -50,6 +51,7 @@ enum FrameFlag : std::uint64_t {
 inline constexpr std::uint64_t frame_damaged = 1;
 inline constexpr std::uint64_t frame_size_mask = 0xffffffff;
 inline constexpr std::size_t frame_header = 8;
+inline constexpr std::size_t write_ahead = 1024;  // how far lines are fetched before they are written
 
 inline constexpr std::size_t frame_room(std::size_t payload) { return frame_header + ((payload + 7) & ~std::size_t{7}); }
 
@@ -102,6 +104,20 @@ class RingSender {
         return ring_.at(tail) + frame_header;
     }
 
+    /// Sends a message of few bytes in one frame if there is room for it without a wait, a skip frame or a look at where
+    /// the receiver is; false: reserve() has to see.
+    bool send_short(const std::byte* bytes, std::size_t size) {
+        const std::uint64_t tail = ring_.head().tail.load(std::memory_order_relaxed);
+        const std::size_t room = frame_room(size);
+        if (ring_.contiguous(tail) < room || tail + room + frame_header - head_copy_ > ring_.size() ||
+            ring_.header(tail).load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            return false;
+        }
+        copy_short(ring_.at(tail) + frame_header, bytes, size);
+        publish(tail, size, frame_first | frame_last);
+        return true;
+    }
+
     /// Whether reserve(payload) would succeed and, so that a sleeping sender is not woken for each message that is
     /// taken out, a quarter of the ring is free.
     bool worth_waking(std::size_t payload) {
@@ -137,8 +153,10 @@ class RingSender {
 
     void publish(std::uint64_t position, std::size_t payload, std::uint64_t flags) {
         const std::uint64_t next = position + frame_room(payload);
-        // The line that is written a few messages on is still the receiver's, who read it a round ago.
-        __builtin_prefetch(ring_.at(next + 1024), 1);
+        // The lines that are written a few messages on are still the receiver's, who read them a round ago.
+        for (std::size_t ahead = 0; ahead < frame_room(payload) && ahead < 1024; ahead += 64) {
+            prefetch_for_writing(ring_.at(next + write_ahead + ahead));
+        }
         shm::kill_point();
         ring_.header(next).store(0, std::memory_order_relaxed);
         shm::kill_point();
@@ -185,6 +203,31 @@ class RingReceiver {
         return {{}, frame_damaged};
     }
 
+    /// Receives a message of `size` bytes in one frame without handles if that is what is next; false: peek() has to see.
+    bool receive_short(std::byte* to, std::size_t size) {
+        const std::uint64_t head = ring_.head().head.load(std::memory_order_relaxed);
+        if (ring_.header(head).load(std::memory_order_acquire) !=
+                (frame_present | frame_first | frame_last | size) ||
+            ring_.contiguous(head) < frame_room(size)) [[unlikely]] {
+            return false;
+        }
+        short_room_ = frame_room(size);
+        next_ = head + short_room_;
+        copy_short(to, ring_.at(head) + frame_header, size);
+        release();
+        return true;
+    }
+
+    /// A position at which to look away before the next look (shm::Pace): where the sender was at the last one. Short of
+    /// it, nothing is touched that the sender is writing.
+    bool at_stop() const { return ring_.head().head.load(std::memory_order_relaxed) == stop_; }
+    /// How many messages there are until then, if they are like the last short one.
+    std::uint64_t stop_at_tail() {
+        stop_ = ring_.head().tail.load(std::memory_order_relaxed);
+        return (stop_ - ring_.head().head.load(std::memory_order_relaxed)) / short_room_;
+    }
+    void stop_nowhere() { stop_ = no_stop; }
+
     /// Whether a frame has arrived, cheaply and without touching it.
     bool ready() const {
         return ring_.header(ring_.head().head.load(std::memory_order_relaxed)).load(std::memory_order_acquire) != 0;
@@ -202,6 +245,8 @@ class RingReceiver {
     RingView& ring() { return ring_; }
 
   private:
+    static constexpr std::uint64_t no_stop = 1;  // no position: those are multiples of 8
+
     void wake_sender() {
         const std::uint64_t used = ring_.head().tail.load(std::memory_order_acquire) - next_;
         if (ring_.size() - used >= ring_.size() / 4) shm::notify(ring_.head().space, 1);
@@ -209,6 +254,8 @@ class RingReceiver {
 
     RingView ring_;
     std::uint64_t next_ = 0;
+    std::uint64_t stop_ = no_stop;
+    std::uint64_t short_room_ = 64;
 };
 
 }  // namespace mp::transport

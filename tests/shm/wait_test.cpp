@@ -172,5 +172,45 @@ TEST(Patience, GrowsWithShortWaitsAndShrinksWithLongOnes) {
     EXPECT_GE(patience.limit(), spin_cap() * 9 / 10);
 }
 
+TEST(SpinCap, FollowsWhatWakingSomebodyCostsWithinBounds) {
+    if (spin_cap() == 0ns) GTEST_SKIP() << "one CPU: nobody spins";
+    const auto after = [](std::chrono::nanoseconds took) {
+        for (int i = 0; i < 100; ++i) internal::learn_wake(i % 3 == 0 ? 50ms : took);
+        return spin_cap();
+    };
+    // In a process of its own: no other test has set the cap there, and none inherits this one.
+    test::Child child([&] {
+        if (after(20us) < 60us || spin_cap() > 100us) return 1;
+        if (after(1ns) < 10us || spin_cap() > 25us) return 2;
+        if (after(1s) != 200us) return 3;
+        set_spin_cap(30us);
+        return after(20us) == 30us ? 0 : 4;
+    });
+    EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(Pace, LooksAwayAsLongAsThatBringsManyMessages) {
+    if (spin_cap() == 0ns) GTEST_SKIP() << "one CPU: nobody spins";
+    Pace pace;
+    const auto calls_until_a_look_away = [&] {
+        int calls = 1;
+        while (!pace.look_away()) ++calls;
+        return calls;
+    };
+    EXPECT_GT(calls_until_a_look_away(), 10) << "in request and answer it costs time";
+    pace.found(1);
+    const int second = calls_until_a_look_away();
+    pace.found(0);
+    EXPECT_GT(calls_until_a_look_away(), second);
+    pace.found(100);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_TRUE(pace.look_away());
+        pace.found(100);
+    }
+    EXPECT_TRUE(pace.look_away());
+    pace.found(1);
+    EXPECT_FALSE(pace.look_away());
+}
+
 }  // namespace
 }  // namespace mp::shm
