@@ -48,6 +48,12 @@ struct ManagerOptions {
 /// nobody. A client that dies gives up what it held: references, locks, its place in a barrier. The server ignores
 /// Ctrl-C and ends with the Manager, or its process however that ends; calls of proxies then throw Closed. Any thread
 /// may use it; shutdown() and moving while nobody else does.
+///
+/// Limits: a call's arguments and its result each have any size that fits into the memory of both sides, and up to 16384
+/// handles on one machine. Clients, objects and calls under way are limited by the server's descriptors and threads alone:
+/// a client process has one connection open, one more for each call under way, and keeps up to 8 of them for the next
+/// calls. 64 clients may be proving their keys at once, each for 5 s; connecting takes at most 20 s. Calls have no time limit
+/// but those that are given one (`get_for`, `try_lock_for` ...): they end with the server.
 class MP_EXPORT Manager {
   public:
     /// Starts the server. Throws SystemError when that or the address is refused, Error, and what the initializer

@@ -1,5 +1,6 @@
 // Messages larger than what a process may allocate: none is copied a second time.
 #include <multiprocessing/connection.hpp>
+#include <multiprocessing/queues.hpp>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -7,8 +8,10 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "os/mapping.hpp"
+#include "shm/segment.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
 
@@ -44,8 +47,8 @@ class Repeated {
 constexpr bool limits_work = !MP_UNDER_SANITIZER;  // a sanitizer takes memory of its own
 
 /// From here on this process may not have more than some private memory.
-void limit_own_memory() {
-    const rlimit limit{32 << 20, 32 << 20};
+void limit_own_memory(rlim_t bytes = 32 << 20) {
+    const rlimit limit{bytes, bytes};
     if (limits_work) ::setrlimit(RLIMIT_DATA, &limit);
 }
 
@@ -76,6 +79,37 @@ TEST(Connection, ThreeGibibytesPassBetweenProcessesThatMayAllocateAHundredthOfTh
     out.close();
     EXPECT_EQ(sender.wait(), 0);
     EXPECT_EQ(receiver.wait(), 0);
+}
+
+// An item is an object: its owner has it, put packs it once more, and the queue holds a copy.
+TEST(Queue, ThreeGibibytesPassWithOneFurtherCopyOnEachSide) {
+    constexpr std::size_t size = 3UL << 30, step = 4099;
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer makes each byte of them dear");
+    if (!shm::check_room(4 * size)) GTEST_SKIP() << "12 GiB of memory are not to be had here";
+    const auto expected = [](std::size_t i) { return std::byte(i * 7 % 251); };
+    Queue<std::vector<std::byte>> queue;
+    // One after the other, so that their memory is not needed at once.
+    test::Child producer([&] {
+        limit_own_memory(2 * size + (256 << 20));
+        std::vector<std::byte> item(size);
+        for (std::size_t i = 0; i < size; i += step) item[i] = expected(i);
+        queue.put(item);
+        queue.put({std::byte(42)});
+        return 0;
+    });
+    ASSERT_EQ(producer.wait(), 0);
+    EXPECT_EQ(queue.qsize(), 2U);
+    test::Child consumer([&] {
+        limit_own_memory(2 * size + (256 << 20));
+        const auto item = queue.get();
+        if (item.size() != size) return 1;
+        for (std::size_t i = 0; i < size; i += step) {
+            if (item[i] != expected(i)) return 2;
+        }
+        return queue.get() == std::vector{std::byte(42)} ? 0 : 3;
+    });
+    EXPECT_EQ(consumer.wait(), 0);
+    EXPECT_TRUE(queue.empty());
 }
 
 }  // namespace

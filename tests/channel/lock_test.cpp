@@ -12,6 +12,7 @@
 
 #include "support/child.hpp"
 #include "support/kill_each_step.hpp"
+#include "support/party.hpp"
 #include "support/round_trip.hpp"
 
 namespace mp {
@@ -45,24 +46,31 @@ TYPED_TEST(AnyLock, WorksWithStandardGuards) {
     EXPECT_FALSE(std::unique_lock(b, std::defer_lock).owns_lock());
 }
 
-TYPED_TEST(AnyLock, ExcludesProcessesAndThreads) {
-    TypeParam lock;
-    Array<long> count(1);
-    const auto work = [&] {
-        for (int i = 0; i < 20000; ++i) {
-            std::scoped_lock hold(lock);
-            count[0] += 1;
-        }
-    };
-    test::Child one([&] { return work(), 0; });
-    test::Child two([&] { return work(), 0; });
-    std::jthread thread(work);
-    work();
-    thread.join();
-    EXPECT_EQ(one.wait(), 0);
-    EXPECT_EQ(two.wait(), 0);
-    EXPECT_EQ(count[0], 80000);
-}
+class LocksOf : public test::EveryMethod {
+  protected:
+    template <class AnyLock>
+    static void exclude(test::Method method) {
+        AnyLock lock;
+        Array<long> count(1);
+        const auto work = [](AnyLock shared, Array<long> counted) {
+            for (int i = 0; i < 20000; ++i) {
+                std::scoped_lock hold(shared);
+                counted[0] += 1;
+            }
+            return 0;
+        };
+        test::Party one(method, work, lock, count), two(method, work, lock, count);
+        std::jthread thread([&] { work(lock, count); });
+        work(lock, count);
+        thread.join();
+        EXPECT_EQ(one.wait(), 0);
+        EXPECT_EQ(two.wait(), 0);
+        EXPECT_EQ(count[0], 80000);
+    }
+};
+TEST_P(LocksOf, OnePartyExcludeTheOthers) { exclude<Lock>(GetParam()); }
+TEST_P(LocksOf, OnePartyExcludeTheOthersAlsoWhenRecursive) { exclude<RLock>(GetParam()); }
+MP_EVERY_METHOD(LocksOf);
 
 // cpython: _TestLock.test_lock_locked_2processes, _TestLock.test_rlock_locked_2processes
 TYPED_TEST(AnyLock, StateIsSeenByOtherProcesses) {

@@ -13,6 +13,7 @@
 
 #include "support/child.hpp"
 #include "support/kill_each_step.hpp"
+#include "support/party.hpp"
 #include "support/round_trip.hpp"
 
 namespace mp {
@@ -32,18 +33,25 @@ bool readable(int fd) {
     return ::poll(&state, 1, 0) == 1;
 }
 
+class Connections : public test::EveryMethod {};
+
 // cpython: _TestConnection.test_connection
-TEST(Connection, EchoesObjectsOfAllSizesThroughAChild) {
+TEST_P(Connections, EchoObjectsOfAllSizes) {
     auto [here, there] = Pipe<std::vector<int>>();
-    test::Child child([&, &here = here, &there = there] {
-        here.close();
-        for (;;) {
-            auto message = there.recv();
-            if (message.size() == 1) return 0;
-            there.send(message);
-        }
-    });
-    there.close();
+    test::Party echo(
+        GetParam(),
+        [](Connection<std::vector<int>> end) {
+            for (;;) {
+                auto message = end.recv();
+                if (message.size() == 1) {
+                    end.close();
+                    return 0;
+                }
+                end.send(message);
+            }
+        },
+        there);
+    test::let_go(GetParam(), there);
     for (std::size_t size : {0, 2, 10, 1000, 65000, 66000, 262000, 1'000'000, 4'000'000}) {
         std::vector<int> numbers(size);
         std::iota(numbers.begin(), numbers.end(), 3);
@@ -51,7 +59,7 @@ TEST(Connection, EchoesObjectsOfAllSizesThroughAChild) {
         EXPECT_EQ(here.recv(), numbers) << size;
     }
     here.send({1});
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(echo.wait(), 0);
     EXPECT_TRUE(here.poll(10s));
     EXPECT_THROW(here.recv(), Closed);
     EXPECT_THROW(
@@ -233,23 +241,25 @@ TEST(Connection, AnUnpackableMessageIsAnErrorAndTheNextOneComes) {
 }
 
 // cpython: _TestConnection.test_fd_transfer, test_large_fd_transfer, _TestPicklingConnections.test_pickling
-TEST(Connection, HandlesTravelWithinMessagesInOrder) {
+TEST_P(Connections, CarryHandlesWithinMessagesInOrder) {
     using Message = std::pair<int, std::vector<Value<int>>>;
     auto [a, b] = Pipe<Message>();
     std::vector<Value<int>> values;
     for (int i = 0; i < 5; ++i) values.emplace_back(i);
-    test::Child child([&, &a = a, &b = b] {
-        a.close();
-        for (int i = 0; i < 5; ++i) {
-            auto [number, received] = b.recv();
-            if (number != i || received.size() != static_cast<std::size_t>(i)) return 1;
-            for (auto& value : received) value += 10;
-        }
-        return 0;
-    });
-    b.close();
+    test::Party receiver(
+        GetParam(),
+        [](Connection<Message> end) {
+            for (int i = 0; i < 5; ++i) {
+                auto [number, received] = end.recv();
+                if (number != i || received.size() != static_cast<std::size_t>(i)) return 1;
+                for (auto& value : received) value += 10;
+            }
+            return 0;
+        },
+        b);
+    test::let_go(GetParam(), b);
     for (int i = 0; i < 5; ++i) a.send({i, std::vector<Value<int>>(values.begin(), values.begin() + i)});
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(receiver.wait(), 0);
     EXPECT_EQ(values[0].load(), 40);
     EXPECT_EQ(values[3].load(), 13);
     EXPECT_EQ(values[4].load(), 4);
@@ -270,21 +280,23 @@ TEST(Connection, ManyHandlesInOneMessageArrive) {
 }
 
 // cpython: _TestPicklingConnections.test_access, _TestConnection.test_spawn_close
-TEST(Connection, IsItselfAMessage) {
+TEST_P(Connections, AreMessagesThemselves) {
     auto [outer_a, outer_b] = Pipe<Connection<std::string, int>>();
-    test::Child child([&, &a = outer_a, &b = outer_b] {
-        a.close();
-        auto received = b.recv();
-        received.send("hello");
-        return received.recv() == 42 ? 0 : 1;
-    });
-    outer_b.close();
+    test::Party receiver(
+        GetParam(),
+        [](Connection<Connection<std::string, int>> end) {
+            auto received = end.recv();
+            received.send("hello");
+            return received.recv() == 42 ? 0 : 1;
+        },
+        outer_b);
+    test::let_go(GetParam(), outer_b);
     auto [mine, yours] = Pipe<int, std::string>();
     outer_a.send(yours);
     yours.close();
     EXPECT_EQ(mine.recv(), "hello");
     mine.send(42);
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(receiver.wait(), 0);
     EXPECT_THROW(mine.recv(), Closed);
 }
 
@@ -421,6 +433,8 @@ TEST(Connection, SignalsDoNotDisturbALongMessage) {
     EXPECT_EQ(child.wait(), 0);
     ::sigaction(SIGUSR1, &before, nullptr);
 }
+
+MP_EVERY_METHOD(Connections);
 
 }  // namespace
 }  // namespace mp

@@ -14,6 +14,7 @@
 
 #include "support/child.hpp"
 #include "support/kill_each_step.hpp"
+#include "support/party.hpp"
 #include "support/round_trip.hpp"
 
 namespace mp {
@@ -22,8 +23,10 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+class Queues : public test::EveryMethod {};
+
 // cpython: _TestQueue.test_put
-TEST(Queue, BoundedPutWaitsOrGivesUpWhileFull) {
+TEST_P(Queues, PutWaitsOrGivesUpWhileFull) {
     Queue<int> queue(6);
     EXPECT_TRUE(queue.empty());
     EXPECT_EQ(queue.maxsize(), 6U);
@@ -39,28 +42,34 @@ TEST(Queue, BoundedPutWaitsOrGivesUpWhileFull) {
     const auto start = Clock::now();
     EXPECT_FALSE(queue.put_for(7, 30ms));
     EXPECT_GE(Clock::now() - start, 30ms);
-    test::Child child([&] {
-        for (int i = 1; i <= 7; ++i) {
-            if (queue.get() != i) return 1;
-        }
-        return queue.empty() ? 0 : 2;
-    });
+    test::Party consumer(
+        GetParam(),
+        [](Queue<int> items) {
+            for (int i = 1; i <= 7; ++i) {
+                if (items.get() != i) return 1;
+            }
+            return items.empty() ? 0 : 2;
+        },
+        queue);
     queue.put(7);
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(consumer.wait(), 0);
     EXPECT_TRUE(queue.empty());
 }
 
 // cpython: _TestQueue.test_get, _TestQueue.test_timeout
-TEST(Queue, GetReturnsInOrderOrGivesUpWhileEmpty) {
+TEST_P(Queues, GetReturnsInOrderOrGivesUpWhileEmpty) {
     Queue<std::string> queue;
-    test::Child child([&] {
-        for (const char* text : {"a", "bb", "", "dddd"}) queue.put(text);
-        return 0;
-    });
+    test::Party producer(
+        GetParam(),
+        [](Queue<std::string> texts) {
+            for (const char* text : {"a", "bb", "", "dddd"}) texts.put(text);
+            return 0;
+        },
+        queue);
     EXPECT_EQ(queue.get(), "a");
     EXPECT_EQ(queue.get_for(5s), "bb");
     EXPECT_EQ(queue.get(), "");
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(producer.wait(), 0);
     EXPECT_EQ(queue.try_get(), "dddd");
     EXPECT_EQ(queue.try_get(), std::nullopt);
     EXPECT_EQ(queue.get_for(-1s), std::nullopt);
@@ -131,29 +140,34 @@ TEST(Queue, ManyProducersAndConsumersLoseAndDoubleNothing) {
     }
 }
 
-// Threads alone: where ThreadSanitizer sees every step (what passes through another process it cannot see).
-TEST(Queue, ManyThreadsLoseAndDoubleNothing) {
+// With threads alone ThreadSanitizer sees every step; what passes through another process it cannot see.
+TEST_P(Queues, LoseAndDoubleNothingAmongTwoProducersAndTwoConsumers) {
     Queue<std::string> queue(50);
     constexpr int count = 3000;
-    std::vector<std::atomic<int>> seen(2 * count);
-    {
-        std::vector<std::jthread> consumers;
-        for (int i = 0; i < 2; ++i) {
-            consumers.emplace_back([&] {
-                for (const std::string& item : queue) ++seen[static_cast<std::size_t>(std::stoi(item))];
-            });
-        }
-        {
-            std::vector<std::jthread> producers;
-            for (int which = 0; which < 2; ++which) {
-                producers.emplace_back([&, which] {
-                    for (int i = 0; i < count; ++i) queue.put(std::to_string(which * count + i));
-                });
-            }
-        }
-        queue.close();
+    Array<int> seen(2 * count);
+    std::vector<test::Party> consumers, producers;
+    for (int i = 0; i < 2; ++i) {
+        consumers.emplace_back(
+            GetParam(),
+            [](Queue<std::string> items, Array<int> hits) {
+                for (const std::string& item : items) ++std::atomic_ref(hits[static_cast<std::size_t>(std::stoi(item))]);
+                return 0;
+            },
+            queue, seen);
     }
-    EXPECT_TRUE(std::ranges::all_of(seen, [](const auto& n) { return n == 1; }));
+    for (int which = 0; which < 2; ++which) {
+        producers.emplace_back(
+            GetParam(),
+            [](Queue<std::string> items, int mine) {
+                for (int i = 0; i < count; ++i) items.put(std::to_string(mine * count + i));
+                return 0;
+            },
+            queue, which);
+    }
+    for (auto& producer : producers) EXPECT_EQ(producer.wait(), 0);
+    queue.close();
+    for (auto& consumer : consumers) EXPECT_EQ(consumer.wait(), 0);
+    EXPECT_TRUE(std::ranges::all_of(seen, [](int n) { return n == 1; }));
     EXPECT_EQ(queue.dropped(), 0U);
 }
 
@@ -178,25 +192,31 @@ TEST(Queue, ClosedTakesNothingMoreAndIsDrained) {
     EXPECT_TRUE(queue.empty());
 }
 
-TEST(Queue, ClosingWakesThoseWhoWait) {
+TEST_P(Queues, WakeThoseWhoWaitWhenTheyAreClosed) {
     Queue<int> empty, full(1);
     full.put(1);
-    test::Child getter([&] {
-        try {
-            empty.get();
-        } catch (const Closed&) {
-            return 0;
-        }
-        return 1;
-    });
-    test::Child putter([&] {
-        try {
-            full.put(2);
-        } catch (const Closed&) {
-            return 0;
-        }
-        return 1;
-    });
+    test::Party getter(
+        GetParam(),
+        [](Queue<int> items) {
+            try {
+                items.get();
+            } catch (const Closed&) {
+                return 0;
+            }
+            return 1;
+        },
+        empty);
+    test::Party putter(
+        GetParam(),
+        [](Queue<int> items) {
+            try {
+                items.put(2);
+            } catch (const Closed&) {
+                return 0;
+            }
+            return 1;
+        },
+        full);
     std::this_thread::sleep_for(10ms);
     empty.close();
     full.close();
@@ -276,14 +296,17 @@ TEST(Queue, GrowsAndGivesItsMemoryBack) {
     EXPECT_LT(resident(queue), 4U << 20);
 }
 
-TEST(Queue, BatchesAreOneByOneInOrder) {
+TEST_P(Queues, KeepBatchesInOrder) {
     Queue<int> queue(100);
-    test::Child child([&] {
-        queue.put_range(std::views::iota(0, 5000));
-        queue.put_range(std::vector<int>{});
-        queue.close();
-        return 0;
-    });
+    test::Party producer(
+        GetParam(),
+        [](Queue<int> items) {
+            items.put_range(std::views::iota(0, 5000));
+            items.put_range(std::vector<int>{});
+            items.close();
+            return 0;
+        },
+        queue);
     int expected = 0;
     try {
         for (;;) {
@@ -295,16 +318,19 @@ TEST(Queue, BatchesAreOneByOneInOrder) {
     } catch (const Closed&) {
     }
     EXPECT_EQ(expected, 5000);
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(producer.wait(), 0);
 }
 
-TEST(Queue, CarriesQueuesConnectionsAndValuesToRunningProcesses) {
+TEST_P(Queues, CarryQueuesConnectionsAndValuesToWhoRunsAlready) {
     using Job = std::pair<Queue<int>, Value<int>>;
     Queue<Job> jobs;
-    test::Child child([&] {
-        for (auto [replies, value] : jobs) replies.put(++value);
-        return 0;
-    });
+    test::Party worker(
+        GetParam(),
+        [](Queue<Job> given) {
+            for (auto [replies, value] : given) replies.put(++value);
+            return 0;
+        },
+        jobs);
     Value<int> value(0);
     for (int i = 1; i <= 20; ++i) {
         Queue<int> replies;
@@ -312,7 +338,7 @@ TEST(Queue, CarriesQueuesConnectionsAndValuesToRunningProcesses) {
         EXPECT_EQ(replies.get(), i);
     }
     jobs.close();
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(worker.wait(), 0);
 
     Queue<std::vector<Connection<int>>> ends;
     auto [mine, yours] = Pipe<int>();
@@ -436,18 +462,21 @@ TEST(Queue, ConsumersGoOnWhenOneOfThemIsKilledWhileWaiting) {
 }
 
 // cpython: _TestQueue.test_task_done
-TEST(JoinableQueue, JoinReturnsWhenEveryItemIsDone) {
+TEST_P(Queues, AreJoinedWhenEveryItemIsDone) {
     JoinableQueue<int> queue;
     queue.join();
-    std::vector<test::Child> workers;
+    std::vector<test::Party> workers;
     for (int i = 0; i < 4; ++i) {
-        workers.emplace_back([&] {
-            for (;;) {
-                const int item = queue.get();
-                if (item < 0) return 0;
-                queue.task_done();
-            }
-        });
+        workers.emplace_back(
+            GetParam(),
+            [](JoinableQueue<int> items) {
+                for (;;) {
+                    const int item = items.get();
+                    if (item < 0) return 0;
+                    items.task_done();
+                }
+            },
+            queue);
     }
     for (int i = 0; i < 10; ++i) queue.put(i);
     EXPECT_TRUE(queue.join_for(20s));
@@ -474,6 +503,8 @@ TEST(SimpleQueue, IsAnErrorToUseAfterClose) {
     EXPECT_THROW(queue.get(), Closed);
     EXPECT_TRUE(other.empty());
 }
+
+MP_EVERY_METHOD(Queues);
 
 }  // namespace
 }  // namespace mp

@@ -11,6 +11,7 @@
 
 #include "support/child.hpp"
 #include "support/kill_each_step.hpp"
+#include "support/party.hpp"
 #include "support/round_trip.hpp"
 
 namespace mp {
@@ -60,22 +61,26 @@ TEST(ShareableList, HoldsValuesOfMixedTypesAndChangesThemInPlace) {
 }
 
 // cpython: _TestSharedMemory.test_shared_memory_ShareableList_pickling
-TEST(ShareableList, TravelsAsAHandleWhateverItHolds) {
+class ShareableLists : public test::EveryMethod {};
+
+TEST_P(ShareableLists, TravelAsHandlesWhateverTheyHold) {
     const ShareableList list = mixed();
     EXPECT_TRUE(test::round_trip(list).is_same(list));
     serial::Writer small, large;
     serial::encode(small, list);
     serial::encode(large, ShareableList{std::string(100'000, 'x')});
     EXPECT_EQ(small.bytes().size(), large.bytes().size());
-    test::Wire wire;
-    wire.send(list);
-    test::Child child([&] {
-        wire.receive<ShareableList>().set(-1, "changed");
-        return 0;
-    });
-    EXPECT_EQ(child.wait(), 0);
+    test::Party party(
+        GetParam(),
+        [](ShareableList given) {
+            given.set(-1, "changed");
+            return 0;
+        },
+        list);
+    EXPECT_EQ(party.wait(), 0);
     EXPECT_EQ(list.get<std::string>(7), "changed");
 }
+MP_EVERY_METHOD(ShareableLists);
 
 // cpython: _TestSharedMemory.test_shared_memory_ShareableList_pickling_dead_object
 // A handle keeps the memory, so that a list outlives its maker; what is no list is refused.

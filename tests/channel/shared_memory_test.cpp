@@ -14,6 +14,7 @@
 
 #include "os/unique_fd.hpp"
 #include "support/child.hpp"
+#include "support/party.hpp"
 #include "support/round_trip.hpp"
 
 namespace mp {
@@ -36,21 +37,26 @@ int error_of(auto&& action) {
 }
 
 // cpython: _TestSharedMemory.test_shared_memory_across_processes, test_shared_memory_pickle_unpickle
-TEST(SharedMemory, AnonymousIsSharedByForkAndByMessage) {
+class SharedMemories : public test::EveryMethod {};
+
+TEST_P(SharedMemories, AreSharedWithoutAName) {
     SharedMemory memory(10'000);
     EXPECT_EQ(memory.size(), 10'000U);
     EXPECT_EQ(memory.name(), "");
     EXPECT_EQ(memory.bytes()[9'999], std::byte(0));
     EXPECT_TRUE(test::round_trip(memory) == memory);
-    test::Wire wire;
-    wire.send(memory);
-    test::Child child([&] {
-        wire.receive<SharedMemory>().span<int>()[5] = 42;
-        return 0;
-    });
-    EXPECT_EQ(child.wait(), 0);
+    test::Party party(
+        GetParam(),
+        [](SharedMemory given) {
+            given.span<int>()[5] = 42;
+            return 0;
+        },
+        memory);
+    EXPECT_EQ(party.wait(), 0);
     EXPECT_EQ(memory.span<int>()[5], 42);
 }
+
+MP_EVERY_METHOD(SharedMemories);
 
 // cpython: _TestSharedMemory.test_shared_memory_basics, test_shared_memory_untracking,
 // cpython: TestSharedMemoryNames.test_that_shared_memory_name_with_colons_has_no_resource_tracker_errors
@@ -130,7 +136,7 @@ TEST(SharedMemory, OfATerminatedProcessLeavesNothingButWhatOthersHold) {
     EXPECT_EQ(names_in_dev_shm(), before);
 }
 
-// cpython: test_shared_memory_name_with_embedded_null, test_invalid_shared_memory_creation
+// cpython: _TestSharedMemory.test_shared_memory_name_with_embedded_null, test_invalid_shared_memory_creation
 TEST(SharedMemory, RefusesWhatMakesNoSense) {
     EXPECT_EQ(error_of([] { SharedMemory(0); }), EINVAL);
     EXPECT_EQ(error_of([] { SharedMemory(static_cast<std::size_t>(-1)); }), ENOMEM);

@@ -12,6 +12,7 @@
 
 #include "support/child.hpp"
 #include "support/kill_each_step.hpp"
+#include "support/party.hpp"
 #include "support/round_trip.hpp"
 
 namespace mp {
@@ -47,23 +48,25 @@ TEST(Semaphore, CountsPermitsAlsoBeyondTheInitialNumber) {
     EXPECT_EQ(test::round_trip(semaphore).value(), 3U);
 }
 
-TEST(Semaphore, LetsSoManyThroughAndWakesWaiters) {
+class Synchronising : public test::EveryMethod {};
+
+TEST_P(Synchronising, ASemaphoreLetsSoManyThroughAndWakesWaiters) {
     Semaphore semaphore(3);
     Value<int> inside(0), most(0), done(0);
-    const auto work = [&] {
+    const auto work = [](Semaphore permits, Value<int> in, Value<int> top, Value<int> finished) {
         for (int i = 0; i < 300; ++i) {
-            std::unique_lock hold(semaphore);
-            const int now = ++inside;
-            most.update([&](int old) { return std::max(old, now); });
-            --inside;
+            std::unique_lock hold(permits);
+            const int now = ++in;
+            top.update([&](int old) { return std::max(old, now); });
+            --in;
         }
-        ++done;
+        ++finished;
+        return 0;
     };
-    std::vector<test::Child> children;
-    for (int i = 0; i < 5; ++i) children.emplace_back([&] { return work(), 0; });
-    std::jthread thread(work);
-    thread.join();
-    for (auto& child : children) EXPECT_EQ(child.wait(), 0);
+    std::vector<test::Party> parties;
+    for (int i = 0; i < 5; ++i) parties.emplace_back(GetParam(), work, semaphore, inside, most, done);
+    work(semaphore, inside, most, done);
+    for (auto& party : parties) EXPECT_EQ(party.wait(), 0);
     EXPECT_LE(most.load(), 3);
     EXPECT_EQ(done.load(), 6);
     EXPECT_EQ(semaphore.value(), 3U);
@@ -116,18 +119,19 @@ TEST(BoundedSemaphore, TakesPermitsBackFromTheKilled) {
 }
 
 // cpython: _TestEvent.test_event, _TestEvent.test_repr
-TEST(Event, IsSeenByAllOnceSet) {
+TEST_P(Synchronising, AnEventIsSeenByAllOnceSet) {
     Event event;
     std::ostringstream text;
     text << event;
     EXPECT_FALSE(event.is_set());
     EXPECT_FALSE(event.wait_for(0s));
     EXPECT_FALSE(event.wait_for(10ms));
-    std::vector<test::Child> children;
-    for (int i = 0; i < 3; ++i) children.emplace_back([&] { return event.wait_for(20s) ? 0 : 1; });
-    test::Child setter([&] { return event.set(), 0; });
+    std::vector<test::Party> parties;
+    for (int i = 0; i < 3; ++i)
+        parties.emplace_back(GetParam(), [](Event awaited) { return awaited.wait_for(60s) ? 0 : 1; }, event);
+    parties.emplace_back(GetParam(), [](Event awaited) { return awaited.set(), 0; }, event);
     event.wait();
-    for (auto& child : children) EXPECT_EQ(child.wait(), 0);
+    for (auto& party : parties) EXPECT_EQ(party.wait(), 0);
     text << event;
     EXPECT_EQ(text.str(), "Event(unset)Event(set)");
     event.clear();
@@ -228,20 +232,22 @@ TEST(Condition, NotifyNWakesSoManyInOrderAndNobodyLater) {
 }
 
 // cpython: _TestCondition.test_waitfor, _TestCondition.test_waitfor_timeout, _TestCondition.test_wait_result
-TEST(Condition, WaitsForAPredicateAcrossProcesses) {
+TEST_P(Synchronising, AConditionWaitsForAPredicate) {
     Condition condition;
     Value<int> state(0);
-    test::Child child([&] {
-        std::unique_lock hold(condition);
-        if (!condition.wait_for(hold, 20s, [&] { return state == 4; })) return 1;
-        return 0;
-    });
+    test::Party waiter(
+        GetParam(),
+        [](Condition told, Value<int> seen) {
+            std::unique_lock hold(told);
+            return told.wait_for(hold, 60s, [&] { return seen == 4; }) ? 0 : 1;
+        },
+        condition, state);
     for (int i = 0; i < 4; ++i) {
         std::scoped_lock hold(condition);
         ++state;
         condition.notify_all();
     }
-    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(waiter.wait(), 0);
     std::unique_lock hold(condition);
     const auto start = Clock::now();
     EXPECT_FALSE(condition.wait_for(hold, 30ms, [&] { return state == 5; }));
@@ -425,25 +431,28 @@ TEST(Barrier, SurvivesAPartyKilledAtAnyStep) {
 }
 
 // cpython: _TestBarrier.test_thousand
-TEST(Barrier, AThousandRoundsOfFiveProcessesArriveGroupedByRound) {
+TEST_P(Synchronising, AThousandRoundsOfFiveAtABarrierArriveGroupedByRound) {
     constexpr int rounds = 1000, parties = 5;
     Barrier barrier(parties);
     Queue<int> reports;
-    std::vector<test::Child> children;
+    std::vector<test::Party> others;
     for (int i = 0; i < parties; ++i) {
-        children.emplace_back([&] {
-            for (int round = 0; round < rounds; ++round) {
-                barrier.wait();
-                reports.put(round);
-            }
-            return 0;
-        });
+        others.emplace_back(
+            GetParam(),
+            [](Barrier meeting, Queue<int> out) {
+                for (int round = 0; round < rounds; ++round) {
+                    meeting.wait();
+                    out.put(round);
+                }
+                return 0;
+            },
+            barrier, reports);
     }
     // Who is past round n + 1 waits there for those who have not reported round n.
     for (int round = 0; round < rounds; ++round) {
         for (int i = 0; i < parties; ++i) ASSERT_EQ(reports.get(), round);
     }
-    for (auto& child : children) EXPECT_EQ(child.wait(), 0);
+    for (auto& other : others) EXPECT_EQ(other.wait(), 0);
 }
 
 TEST(Synchronisation, DebugTextSaysWhoHoldsWhatAndWhoWaits) {
@@ -476,6 +485,8 @@ TEST(Synchronisation, DebugTextSaysWhoHoldsWhatAndWhoWaits) {
     }
     EXPECT_EQ(text(barrier), "Barrier(broken, waiting=0/2)");
 }
+
+MP_EVERY_METHOD(Synchronising);
 
 }  // namespace
 }  // namespace mp

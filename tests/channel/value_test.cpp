@@ -9,6 +9,7 @@
 
 #include "support/child.hpp"
 #include "support/kill_each_step.hpp"
+#include "support/party.hpp"
 
 namespace mp {
 namespace {
@@ -207,16 +208,41 @@ TEST(Value, TheNextGuardIsToldOfAKilledOne) {
     EXPECT_EQ(value.load(), 5);
 }
 
+class SharedValues : public test::EveryMethod {};
+
+TEST_P(SharedValues, LoseNoUpdateOfAStructUnderItsGuard) {
+    Value<Point> point({0, 0, 0});
+    std::vector<test::Party> parties;
+    for (int i = 0; i < 3; ++i) {
+        parties.emplace_back(
+            GetParam(),
+            [](Value<Point> shared) {
+                for (int k = 0; k < 2000; ++k) {
+                    auto guard = shared.lock();
+                    guard->x += 1;
+                    guard->z -= 1;
+                }
+                return 0;
+            },
+            point);
+    }
+    for (auto& party : parties) EXPECT_EQ(party.wait(), 0);
+    EXPECT_EQ(point.load(), (Point{6000, 0, -6000}));
+}
+
 // cpython: _TestArray.test_array, _TestArray.test_rawarray
-TEST(Array, IsComputedInPlaceByAChild) {
+TEST_P(SharedValues, AnArrayIsComputedInPlace) {
     Array<int> array{680, 626, 934, 821, 150, 233, 548, 982, 714, 831};
     std::vector<int> expected(array.begin(), array.end());
     for (std::size_t i = 1; i < expected.size(); ++i) expected[i] += expected[i - 1];
-    test::Child child([&] {
-        for (std::size_t i = 1; i < array.size(); ++i) array[i] += array[i - 1];
-        return 0;
-    });
-    EXPECT_EQ(child.wait(), 0);
+    test::Party party(
+        GetParam(),
+        [](Array<int> numbers) {
+            for (std::size_t i = 1; i < numbers.size(); ++i) numbers[i] += numbers[i - 1];
+            return 0;
+        },
+        array);
+    EXPECT_EQ(party.wait(), 0);
     EXPECT_EQ(std::vector<int>(array.begin(), array.end()), expected);
     std::ranges::copy(std::vector{1, 2, 3}, array.span().subspan(4, 3).begin());
     EXPECT_EQ(array[5], 2);
@@ -283,6 +309,8 @@ TEST(Array, LockExcludesAndPassesOnWhenItsOwnerDies) {
     EXPECT_TRUE(array.lock().recovered());
     EXPECT_FALSE(array.lock().recovered());
 }
+
+MP_EVERY_METHOD(SharedValues);
 
 }  // namespace
 }  // namespace mp

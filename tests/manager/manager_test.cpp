@@ -395,6 +395,7 @@ TEST_F(Managing, AKilledServerIsATypedErrorThatNamesItsEnd) {
     EXPECT_THROW((manager.dict<int, int>()), Closed);
 }
 
+// cpython: _TestSharedMemory.test_shared_memory_SharedMemoryServer_ignores_sigint
 TEST_F(Managing, TheServerIgnoresCtrlCAndItsOwnerKeepsItsHandling) {
     Manager manager;
     auto list = manager.list<int>();

@@ -488,6 +488,7 @@ TEST_F(Listening, AClientGivesUpInTimeAtAListenerThatNeverAnswers) {
     EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
+// cpython: TestInvalidFamily.test_invalid_family
 TEST_F(Listening, ReadsAddressesAndRefusesOthersInOneSentence) {
     using net::parse_address;
     for (const char* text : {"/tmp/socket", "@name", "localhost:6000", "127.0.0.1:0", "[::1]:65535", "*:1", ":5"})
