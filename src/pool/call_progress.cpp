@@ -5,7 +5,21 @@
 #include <multiprocessing/detail/pool_call.hpp>
 #include <multiprocessing/pool_options.hpp>
 
-#include "trace/progress_display.hpp"
+#include "pool/call_progress.hpp"
+
+namespace mp::pool {
+
+std::shared_ptr<trace::ProgressDisplay> make_display(detail::PendingMap& map, const CallOptions& options) {
+    return std::make_shared<trace::ProgressDisplay>(
+        options.progress, options.label, map.elements(),
+        trace::ProgressDisplay::Source{[&map] {
+                                           const detail::MapProgress progress = map.progress();
+                                           return trace::ProgressCounts{progress.done, progress.failed};
+                                       },
+                                       [&map] { return map.engine().stats().workers; }});
+}
+
+}  // namespace mp::pool
 
 namespace mp::detail {
 
@@ -14,19 +28,15 @@ void wait_for(PendingMap& map, const CallOptions& options) {
         map.wait(-1);
         return;
     }
-    trace::ProgressDisplay display(options.progress, options.label, map.size(),
-                                   {[&map] {
-                                        const MapProgress progress = map.progress();
-                                        return trace::ProgressCounts{progress.done, progress.failed};
-                                    },
-                                    [&map] { return map.engine().stats().workers; }});
+    auto display = map.display();
+    if (!display) display = pool::make_display(map, options);
     try {
         while (true) {
-            const std::chrono::duration<double> until = display.due() - trace::ProgressDisplay::Clock::now();
+            const std::chrono::duration<double> until = display->due() - trace::ProgressDisplay::Clock::now();
             if (map.wait(std::max(0.0, until.count()))) break;
-            display.tick();
+            display->tick();
         }
-        display.finish();
+        display->finish();
     } catch (...) {
         map.cancel();
         throw;

@@ -34,7 +34,8 @@ void PoolCore::flush(trace::Recorder& recorder) {
 MapProgress PoolCore::progress(const pool::Job& job) {
     Lock lock(mutex_);
     const std::uint64_t failed = job.errors.size();
-    if (job.done || job.round_at == 0) return {job.done ? job.count : 0, failed};
+    const pool::Grouping& grouping = job.header.grouping;
+    if (job.done || job.round_at == 0) return {job.done ? grouping.elements : 0, failed};
     const auto& round = *reinterpret_cast<const pool::Round*>(segment_.data() + job.round_at);
     std::uint64_t done = job.count - std::min(job.count, job.positions) +
                          std::min(round.next.load(std::memory_order_relaxed), job.positions);
@@ -49,10 +50,10 @@ MapProgress PoolCore::progress(const pool::Job& job) {
         const std::uint64_t begin = header.claim_begin.load(std::memory_order_relaxed);
         const std::uint64_t end = std::min(header.claim_end.load(std::memory_order_relaxed), job.positions);
         // In later rounds an element says nothing about its position: then all that is claimed counts as open.
-        const bool by_position = job.positions == job.count && current >= begin && current < end;
-        done -= std::min(done, by_position ? end - current : end > begin ? end - begin : 0);
+        const bool by_position = job.positions == job.count;
+        done -= std::min(done, pool::open_positions(begin, end, by_position ? current / job.group : pool::none));
     }
-    return {std::min(done, job.count), failed};
+    return {grouping.covered(0, std::min(done, job.count)), failed};
 }
 
 }  // namespace mp::detail

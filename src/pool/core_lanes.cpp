@@ -106,7 +106,7 @@ bool PoolCore::send_task(const Lock& lock, std::size_t index, PoolTask& task, bo
     if (task.has_handles()) [[unlikely]] frame.handles = static_cast<std::uint32_t>(task.rare->handles.size());
     frame.notify = notify;
     frame.job_at = task.call;
-    frame.round_at = task.index == PoolTask::no_index ? 0 : task.index;
+    frame.round_at = task.index == PoolTask::no_index ? pool::none : task.index;
     frame.label = task.label_number;
     const auto payload = task.bytes_.bytes();
     // Descriptors in the socket must be followed by their frame.

@@ -48,6 +48,7 @@ class PoolMap final : public PendingMap {
     MapProgress progress() override { return core_->progress(*job_); }
 
     std::uint64_t size() const override { return job_->count; }
+    std::uint64_t elements() const override { return job_->header.grouping.elements; }
     bool has_value(std::uint64_t index) const override { return core_->has_value(*job_, index); }
     const std::byte* array() const override { return core_->results(*job_); }
     std::span<const std::byte> encoded(std::uint64_t index) const override { return core_->encoded_result(*job_, index); }
@@ -130,6 +131,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     JobHeader& header = job->header;
     header.count = spec.count;
     header.call = spec.call;
+    header.grouping = {spec.group, spec.elements ? spec.elements : spec.count};
     header.results_encoded = spec.encoded_results;
     header.timed = job->terms.timed();
     const std::uint64_t result_size = spec.encoded_results ? sizeof(ResultPlace) : spec.result_size;
@@ -157,7 +159,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
         }
         job->callable = callables_.intern(spec.callable);
         job->label_number = insight_.label(*job->callable, job->terms.label);
-        insight_.mapped(spec.count);
+        insight_.mapped(header.grouping.elements);
         globals_.used(options_.name);
         renew_snapshot(lock);
     }
@@ -171,7 +173,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
         Lock lock(mutex_);
         if (!broken_.empty() || terminated_) require_usable(lock);
         if (os::logs(LogLevel::debug)) [[unlikely]]
-            os::LogLine(LogLevel::debug, "map.started").add("pool", options_.name).add("task", info(*job, 0).function).add("label", job->terms.label).add("elements", job->count);
+            os::LogLine(LogLevel::debug, "map.started").add("pool", options_.name).add("task", info(*job, 0).function).add("label", job->terms.label).add("elements", job->header.grouping.elements);
         if (insight_.session_changed()) [[unlikely]] look_around(lock);
         jobs_.push_back(job);
         if (job->limit) expect_look(*job->limit);

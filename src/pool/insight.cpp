@@ -21,6 +21,16 @@ void Insight::start(const std::string& name, std::size_t workers) {
     readers_.resize(workers);
 }
 
+std::uint32_t function_label(trace::StatusPage& page, const void* code, const std::type_info& type) {
+    if (!code) return static_cast<std::uint32_t>(page.label(os::type_name(type)));
+    const auto address = reinterpret_cast<std::uintptr_t>(code);
+    const os::RawStack place = os::locate(&address, 1);
+    if (place.modules.empty() || place.frames.front().module >= place.modules.size()) return 0;
+    const auto& module = place.modules[place.frames.front().module];
+    return static_cast<std::uint32_t>(
+        page.label(trace::StatusPage::Place{module.path, module.build_id, place.frames.front().offset}));
+}
+
 std::uint32_t Insight::find_label(Callable& callable, std::string_view label) {
     if (!label.empty()) {
         if (label != last_label_) {
@@ -30,20 +40,11 @@ std::uint32_t Insight::find_label(Callable& callable, std::string_view label) {
         return last_label_number_;
     }
     const void* const key = callable.code ? callable.code : static_cast<const void*>(callable.type);
-    if (const auto found = labels_.find(key); found != labels_.end()) return callable.label_number = found->second;
-    std::uint64_t number = 0;
-    if (callable.code) {
-        const auto address = reinterpret_cast<std::uintptr_t>(callable.code);
-        const os::RawStack place = os::locate(&address, 1);
-        if (!place.modules.empty() && place.frames.front().module < place.modules.size()) {
-            const auto& module = place.modules[place.frames.front().module];
-            number = page_.label(trace::StatusPage::Place{module.path, module.build_id, place.frames.front().offset});
-        }
-    } else {
-        number = page_.label(os::type_name(*callable.type));
-    }
-    callable.label_number = static_cast<std::uint32_t>(number);
-    labels_.emplace(key, callable.label_number);
+    const auto found = labels_.find(key);
+    callable.label_number =
+        found != labels_.end()
+            ? found->second
+            : labels_.emplace(key, function_label(page_, callable.code, *callable.type)).first->second;
     return callable.label_number;
 }
 
@@ -104,11 +105,13 @@ void Insight::gone(std::size_t worker, const LaneMemory& lane, const Death& deat
     std::string text = death.text;
     if (death.at_work && worked && at > begin) {
         const auto label = slot.label.load(std::memory_order_relaxed);
+        // Of a task in a stream nobody else knows.
+        const auto element = death.element == trace::no_element ? slot.element.load(std::memory_order_relaxed) : death.element;
         trace::Span span;
         span.begin = begin;
         span.end = at;
         span.busy = at - begin;
-        span.element = death.element;
+        span.element = element;
         span.failed = 1;
         span.label = static_cast<std::uint32_t>(label);
         span.crashed = true;
@@ -116,7 +119,7 @@ void Insight::gone(std::size_t worker, const LaneMemory& lane, const Death& deat
         const auto labels = trace::read_labels(page_.bytes());
         const TaskTime task{
             .label = label < labels.size() ? labels[label] : "task",
-            .element = death.element == trace::no_element ? std::nullopt : std::optional(death.element)};
+            .element = element == trace::no_element ? std::nullopt : std::optional(element)};
         text = task.name() + ": " + text;
     }
     recorder_->mark(number_, worker,

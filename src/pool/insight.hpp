@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <unordered_map>
 #include <vector>
 
@@ -19,6 +20,10 @@
 
 namespace mp::pool {
 
+/// The number of a function on a status page: of a plain function by its place in its file, to be looked up by whoever
+/// reads it, since that may take milliseconds; of others by their type.
+std::uint32_t function_label(trace::StatusPage& page, const void* code, const std::type_info& type);
+
 class Insight {
   public:
     /// Throws SystemError when there is no memory for the page.
@@ -27,8 +32,7 @@ class Insight {
     std::size_t size() const { return page_.size(); }
     explicit operator bool() const { return bool(page_); }
 
-    /// The number that workers are given for a callable, or for a call with a label of its own. What the callable is
-    /// called is looked up by whoever reads it: that may take milliseconds.
+    /// The number that workers are given for a callable, or for a call with a label of its own.
     std::uint32_t label(Callable& callable, std::string_view label) {
         return label.empty() && callable.label_number != ~0U ? callable.label_number : find_label(callable, label);
     }

@@ -11,7 +11,7 @@
 #include <multiprocessing/cpu_count.hpp>
 #include <multiprocessing/errors.hpp>
 
-#include "os/function_name.hpp"
+#include "pool/call_progress.hpp"
 #include "pool/chunk_size.hpp"
 #include "serial/exception_record.hpp"
 
@@ -60,7 +60,18 @@ struct LocalCallable final : PreparedCallable {
     PoolEntry::Signature* code = nullptr;
     std::vector<std::byte> state;
     std::vector<serial::Handle> handles;
-    std::string name;
+    const void* function = nullptr;  // of a plain function, for its name
+    const std::type_info* type = nullptr;
+    std::uint32_t label = 0;  // on the status page
+
+    const std::string& name() {
+        std::call_once(named_, [this] { name_ = pool::callable_name(function, *type); });
+        return name_;
+    }
+
+  private:
+    std::once_flag named_;
+    std::string name_;
 };
 
 struct LocalTask final : PendingTask {
@@ -69,13 +80,20 @@ struct LocalTask final : PendingTask {
     std::vector<std::byte> arguments;
     std::vector<serial::Handle> handles;
     Retries retries;
-    TaskInfo info;
+    std::optional<std::uint64_t> index;
+    std::string label;
+    std::uint32_t label_number = 0;
+    int attempt = 1;
     std::uint64_t call = 0;
     std::atomic<bool> done{false};  // released after what follows, acquired by readers
     std::vector<std::byte> result;
     std::vector<serial::Handle> result_handles;
     std::exception_ptr error;
     std::vector<pool::Watcher> watchers;
+
+    TaskInfo info() const {
+        return {.function = callable->name(), .index = index, .label = label, .attempt = attempt};
+    }
 
     bool poll() override { return done.load(std::memory_order_acquire); }
     bool wait(double seconds) override { return owner->wait(done, seconds); }
@@ -92,9 +110,17 @@ struct LocalTask final : PendingTask {
 };
 
 struct LocalMap final : PendingMap {
+    // What one worker has claimed of a round, for whoever wants to know how far it is: hints.
+    struct Claim {
+        std::atomic<std::uint64_t> begin{0}, end{0};
+        std::atomic<std::uint64_t> current{pool::none};  // element being run
+    };
+
     std::shared_ptr<LocalEngine> owner;
     std::shared_ptr<LocalCallable> callable;
-    std::uint64_t count = 0, group = 1, call = 0, chunk = 0;
+    std::uint64_t count = 0, call = 0, chunk = 0;
+    pool::Grouping grouping;
+    std::uint32_t label_number = 0;
     std::vector<std::byte> inputs;
     std::vector<std::uint64_t> offsets;
     std::vector<std::max_align_t> results;
@@ -108,6 +134,10 @@ struct LocalMap final : PendingMap {
     std::atomic<std::uint64_t> next{0};  // claimed by workers
     std::uint64_t positions = 0;         // of this round
     std::size_t shares = 0;              // not left yet; under the engine's lock
+    std::unique_ptr<Claim[]> claims;     // of this round, one a share
+    std::atomic<std::size_t> begun{0};   // shares that have one
+    std::shared_ptr<trace::ProgressDisplay> shown;  // by the thread that runs it
+    std::exception_ptr interrupted;      // what the user's function threw that was told
     std::mutex mutex;                    // guards the next three
     std::vector<std::uint64_t> again;
     std::unordered_map<std::uint64_t, int> attempts;
@@ -130,6 +160,10 @@ struct LocalMap final : PendingMap {
     void forget(const Completion& completion) override { owner->forget(watchers, completion); }
     Engine& engine() override { return *owner; }
     std::uint64_t size() const override { return count; }
+    std::uint64_t elements() const override { return grouping.elements; }
+    MapProgress progress() override { return owner->progress(*this); }
+    std::shared_ptr<trace::ProgressDisplay> display() override { return shown; }
+    TaskInfo info() const { return {.function = callable->name(), .label = label}; }
     bool has_value(std::uint64_t index) const override {
         return states[index].load(std::memory_order_acquire) == static_cast<std::uint8_t>(ElementState::value);
     }
@@ -145,15 +179,20 @@ namespace {
 
 class LocalSink final : public MapSink {
   public:
-    explicit LocalSink(LocalMap& map) : map_(map) {}
+    LocalSink(LocalMap& map, pool::LocalInsight& insight, pool::LocalInsight::Work& work)
+        : map_(map), insight_(insight), work_(work) {}
     void element_failed(std::uint64_t element) noexcept override {
-        const std::uint64_t position = element / map_.group;
+        const std::uint64_t position = element / map_.grouping.group;
+        work_.failed();
         const std::scoped_lock hold(map_.mutex);
         int& attempt = map_.attempts.try_emplace(position, 1).first->second;
-        const auto error =
-            as_remote({.function = map_.callable->name, .index = element, .label = map_.label, .attempt = attempt});
+        TaskInfo info = map_.info();
+        info.index = element;
+        info.attempt = attempt;
+        const auto error = as_remote(info);
         if (tries_again(map_.retries, attempt, error)) {
             ++attempt;
+            insight_.retried();
             map_.again.push_back(position);
         } else {
             map_.errors.emplace(position, error);
@@ -166,6 +205,8 @@ class LocalSink final : public MapSink {
 
   private:
     LocalMap& map_;
+    pool::LocalInsight& insight_;
+    pool::LocalInsight::Work& work_;
 };
 
 }  // namespace
@@ -180,8 +221,12 @@ LocalEngine::LocalEngine(PoolOptions options, Kind kind)
     : options_(std::move(options)), kind_(kind), callbacks_(*this, options_.name) {
     const int count = kind == Kind::inline_calls ? 1 : options_.workers.value_or(static_cast<int>(cpu_count()));
     if (count < 1) throw std::invalid_argument("a pool needs at least 1 worker, not " + std::to_string(count));
-    for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
-    for (auto& worker : workers_) worker->engine = this;
+    insight_ = std::make_shared<pool::LocalInsight>(options_.name, static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        workers_.push_back(std::make_unique<Worker>());
+        workers_.back()->engine = this;
+        workers_.back()->work = &insight_->work(static_cast<std::size_t>(i));
+    }
     require_possible({.task_timeout = options_.task_timeout, .timeout = options_.timeout});
 }
 
@@ -233,7 +278,9 @@ std::shared_ptr<LocalCallable> LocalEngine::take_in(const CallableSpec& spec) {
     spec.encode(writer, spec.function);
     callable->state.assign(writer.bytes().begin(), writer.bytes().end());
     callable->handles.assign(writer.handles().begin(), writer.handles().end());
-    callable->name = os::type_name(*spec.type);
+    callable->function = spec.code;
+    callable->type = spec.type;
+    callable->label = insight_->label(spec.code, *spec.type);
     if (!shared) return callable;
     if (callables_.size() >= most) callables_.clear();
     callables_.emplace(std::move(key), callable);
@@ -254,13 +301,17 @@ std::shared_ptr<PendingTask> LocalEngine::submit(const TaskSpec& spec) {
     task->arguments.assign(spec.arguments->bytes().begin(), spec.arguments->bytes().end());
     task->handles.assign(spec.arguments->handles().begin(), spec.arguments->handles().end());
     task->retries = spec.options->retries.value_or(options_.retries);
-    task->info = {.function = task->callable->name, .index = spec.index, .label = spec.options->label};
+    task->index = spec.index;
+    task->label = spec.options->label;
+    task->label_number = task->label.empty() ? task->callable->label : insight_->label(task->label);
     task->call = spec.call;
     {
         Lock lock(mutex_);
         require_usable(lock);
+        insight_->submitted();
         if (kind_ == Kind::threads) {
             waiting_.push_back({task, nullptr});
+            insight_->queue(waiting_.size(), running_);
             news_.notify_all();
             return task;
         }
@@ -276,7 +327,7 @@ std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
     auto map = std::make_shared<LocalMap>();
     map->owner = std::static_pointer_cast<LocalEngine>(shared_from_this());
     map->count = spec.count;
-    map->group = spec.group;
+    map->grouping = {spec.group, spec.elements ? spec.elements : spec.count};
     map->call = spec.call;
     map->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
     map->callable = take_in(spec.callable);
@@ -287,15 +338,19 @@ std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
     map->worker = spec.worker;
     map->retries = spec.options->retries.value_or(options_.retries);
     map->label = spec.options->label;
+    map->label_number = map->label.empty() ? map->callable->label : insight_->label(map->label);
     map->results.resize((spec.count * spec.result_size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
     map->states = std::make_unique<std::atomic<std::uint8_t>[]>(spec.count);
     if (spec.encoded_results) map->encoded_results.resize(spec.count);
+    if (kind_ == Kind::inline_calls && spec.options->progress)
+        map->shown = pool::make_display(*map, *spec.options);
     Lock lock(mutex_);
     require_usable(lock);
     if (spec.count == 0) {
         map->done.store(true, std::memory_order_release);
         return map;
     }
+    insight_->mapped(map->grouping.elements);
     begin_round(lock, map);
     while (kind_ == Kind::inline_calls && !map->poll()) {
         const Item item = std::move(waiting_.front());
@@ -305,6 +360,7 @@ std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
         run(*workers_.front(), item);
         lock.lock();
     }
+    if (map->interrupted) std::rethrow_exception(map->interrupted);
     return map;
 }
 
@@ -312,12 +368,15 @@ void LocalEngine::begin_round(Lock&, const std::shared_ptr<LocalMap>& map) {
     map->positions = map->indices.empty() ? map->count : map->indices.size();
     map->next.store(0, std::memory_order_relaxed);
     map->shares = static_cast<std::size_t>(std::min<std::uint64_t>(workers_.size(), map->positions));
+    map->claims = std::make_unique<LocalMap::Claim[]>(map->shares);
+    map->begun.store(0, std::memory_order_relaxed);
     for (std::size_t i = 0; i < map->shares; ++i) {
         if (kind_ == Kind::inline_calls)
             waiting_.push_front({nullptr, map});
         else
             waiting_.push_back({nullptr, map});
     }
+    insight_->queue(waiting_.size(), running_);
     news_.notify_all();
 }
 
@@ -352,6 +411,7 @@ void LocalEngine::run(Worker& worker, Item item) {
     this_local_worker = before;
     Lock lock(mutex_);
     --running_;
+    insight_->queue(waiting_.size(), running_);
     if (item.task)
         finish(lock, *item.task);
     else
@@ -360,67 +420,121 @@ void LocalEngine::run(Worker& worker, Item item) {
 }
 
 void LocalEngine::run_task(Worker& worker, LocalTask& task) {
-    const auto begin = Clock::now();
     while (true) {
-        try {
-            serial::Reader reader(task.arguments, task.handles);
-            serial::Writer writer;
-            PoolCall call{.object = object_of(worker, task.callable), .reader = &reader, .writer = &writer};
-            const pool::TaskScope scope(options_.seed, task.call, task.info.index.value_or(0));
-            task.callable->code(call);
-            task.result.assign(writer.bytes().begin(), writer.bytes().end());
-            task.result_handles.assign(writer.handles().begin(), writer.handles().end());
-        } catch (...) {
-            const auto error = as_remote(task.info);
-            if (tries_again(task.retries, task.info.attempt, error)) {
-                ++task.info.attempt;
-                continue;
+        const auto begin = Clock::now();
+        std::exception_ptr error;
+        {
+            pool::Stretch stretch(*worker.work, task.label_number, task.index.value_or(trace::no_element), 1, begin);
+            try {
+                serial::Reader reader(task.arguments, task.handles);
+                serial::Writer writer;
+                PoolCall call{.object = object_of(worker, task.callable), .reader = &reader, .writer = &writer};
+                const pool::TaskScope scope(options_.seed, task.call, task.index.value_or(0));
+                task.callable->code(call);
+                task.result.assign(writer.bytes().begin(), writer.bytes().end());
+                task.result_handles.assign(writer.handles().begin(), writer.handles().end());
+            } catch (...) {
+                worker.work->failed();
+                error = as_remote(task.info());
             }
-            task.error = error;
+            stretch.end(Clock::now(), 1);
         }
-        break;
+        learn(1, nanoseconds_since(begin));
+        if (error && tries_again(task.retries, task.attempt, error)) {
+            ++task.attempt;
+            insight_->retried();
+            continue;
+        }
+        task.error = std::move(error);
+        return;
     }
-    learn(1, nanoseconds_since(begin));
 }
 
 void LocalEngine::run_share(Worker& worker, LocalMap& map) {
-    std::atomic<std::uint64_t> current{0};
-    LocalSink sink(map);
+    LocalMap::Claim& claim = map.claims[map.begun.fetch_add(1, std::memory_order_relaxed)];
+    LocalSink sink(map, *insight_, *worker.work);
     MapCall call;
     call.indices = map.indices.empty() ? nullptr : map.indices.data();
     call.inputs = map.inputs.data();
     call.input_offsets = map.has_offsets ? map.offsets.data() : nullptr;
     call.results = map.is_encoded ? nullptr : reinterpret_cast<std::byte*>(map.results.data());
     call.states = map.states.get();
-    call.current = &current;
+    call.current = &claim.current;
     call.sink = &sink;
     PoolCall pool_call{.map = &call};
-    std::exception_ptr unusable;
     pool::ChunkSize chunk;
+    const auto element = [&](std::uint64_t position) {
+        return map.grouping.first(call.indices ? call.indices[position] : position);
+    };
+    const auto run = [&](Clock::time_point from) {
+        const std::uint64_t first = element(call.begin), positions = call.end - call.begin;
+        const std::uint64_t elements = map.grouping.covered(first, positions);
+        pool::Stretch stretch(*worker.work, map.label_number, first, elements, from);
+        map.callable->code(pool_call);
+        const auto now = Clock::now();
+        stretch.end(now, elements);
+        return now;
+    };
     while (true) {
         std::uint64_t begin = map.next.load(std::memory_order_relaxed);
         std::uint64_t size = 0;
         do {
-            if (begin >= map.positions) return;
+            if (begin >= map.positions) {
+                claim.end.store(0, std::memory_order_relaxed);
+                return;
+            }
             const std::uint64_t left = map.positions - begin;
             size = map.chunk ? std::min(map.chunk, left) : chunk.next(left, workers_.size());
         } while (!map.next.compare_exchange_weak(begin, begin + size, std::memory_order_relaxed));
+        claim.begin.store(begin, std::memory_order_relaxed);
+        claim.end.store(begin + size, std::memory_order_relaxed);
         call.begin = begin;
         call.end = begin + size;
         const auto started = Clock::now();
-        const pool::TaskScope scope(options_.seed, map.call, 0, &current);
+        const pool::TaskScope scope(options_.seed, map.call, 0, &claim.current);
         try {
             pool_call.object = object_of(worker, map.callable);
         } catch (...) {
-            for (std::uint64_t at = call.begin; at != call.end; ++at)
-                sink.element_failed((call.indices ? call.indices[at] : at) * map.group);
+            for (std::uint64_t at = call.begin; at != call.end; ++at) sink.element_failed(element(at));
             continue;
         }
-        map.callable->code(pool_call);
+        const bool each = worker.work->recording() && chunk.mean() >= pool::worth_a_look;
+        if (each)
+            pool::run_one_by_one(call, started, run);
+        else
+            run(started);
         const std::uint64_t took = nanoseconds_since(started);
         chunk.learn(size, took);
         learn(size, took);
+        if (map.shown) tell_progress(map);
     }
+}
+
+// Only one who runs the map in the thread of the caller can tell the caller meanwhile.
+void LocalEngine::tell_progress(LocalMap& map) {
+    try {
+        map.shown->tick();
+    } catch (...) {
+        map.interrupted = std::current_exception();
+        cancel(map);
+    }
+}
+
+MapProgress LocalEngine::progress(LocalMap& map) {
+    Lock lock(mutex_);
+    const std::scoped_lock hold(map.mutex);
+    const std::uint64_t failed = map.errors.size();
+    if (map.poll()) return {map.grouping.elements, failed};
+    std::uint64_t done = map.count - map.positions + std::min(map.next.load(std::memory_order_relaxed), map.positions);
+    const std::size_t begun = std::min(map.begun.load(std::memory_order_relaxed), map.shares);
+    for (std::size_t i = 0; i < begun; ++i) {
+        const LocalMap::Claim& claim = map.claims[i];
+        const std::uint64_t current = claim.current.load(std::memory_order_relaxed);
+        done -= std::min(done, pool::open_positions(claim.begin.load(std::memory_order_relaxed),
+                                                    claim.end.load(std::memory_order_relaxed),
+                                                    map.indices.empty() ? current / map.grouping.group : pool::none));
+    }
+    return {map.grouping.covered(0, done), failed};
 }
 
 void LocalEngine::learn(std::uint64_t tasks, std::uint64_t nanoseconds) {
@@ -543,7 +657,7 @@ bool LocalEngine::cancel(LocalTask& task) {
     if (found == waiting_.end()) return false;
     const auto held = std::move(found->task);
     waiting_.erase(found);
-    held->error = std::make_exception_ptr(TaskCancelled(held->info));
+    held->error = std::make_exception_ptr(TaskCancelled(held->info()));
     finish(lock, *held);
     news_.notify_all();
     return true;
@@ -552,7 +666,7 @@ bool LocalEngine::cancel(LocalTask& task) {
 bool LocalEngine::cancel(LocalMap& map) {
     Lock lock(mutex_);
     if (map.done.load(std::memory_order_relaxed) || map.whole) return false;
-    map.whole = std::make_exception_ptr(TaskCancelled(TaskInfo{.function = map.callable->name, .label = map.label}));
+    map.whole = std::make_exception_ptr(TaskCancelled(map.info()));
     map.next.store(map.positions, std::memory_order_relaxed);
     std::vector<std::shared_ptr<LocalMap>> shares;
     std::erase_if(waiting_, [&](const Item& item) {
@@ -568,12 +682,12 @@ bool LocalEngine::cancel(LocalMap& map) {
 void LocalEngine::cancel_waiting(Lock& lock, const char* reason) {
     for (auto& item : std::exchange(waiting_, {})) {
         if (item.task) {
-            item.task->error = std::make_exception_ptr(TaskCancelled(item.task->info, reason));
+            item.task->error = std::make_exception_ptr(TaskCancelled(item.task->info(), reason));
             finish(lock, *item.task);
         } else {
             if (!item.map->whole)
                 item.map->whole = std::make_exception_ptr(
-                    TaskCancelled(TaskInfo{.function = item.map->callable->name, .label = item.map->label}, reason));
+                    TaskCancelled(item.map->info(), reason));
             share_left(lock, item.map);
         }
     }
@@ -581,7 +695,8 @@ void LocalEngine::cancel_waiting(Lock& lock, const char* reason) {
 }
 
 void LocalEngine::initialize(Worker& worker) {
-    if (!options_.initializer) return;
+    worker.work->started();
+    if (!options_.initializer) return worker.work->initialized();
     const pool::WorkerScope scope(worker.context);
     try {
         PoolEntry::Signature* const code =
@@ -598,6 +713,7 @@ void LocalEngine::initialize(Worker& worker) {
         code(call);
         call.step = PoolCall::Step::drop;
         code(call);
+        worker.work->initialized();
     } catch (...) {
         const std::string cause = "its initializer failed: " + std::string(Failure(std::current_exception()).what());
         Lock lock(mutex_);

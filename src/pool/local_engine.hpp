@@ -15,6 +15,8 @@
 
 #include "os/own_pid.hpp"
 #include "pool/callback_thread.hpp"
+#include "pool/local_insight.hpp"
+#include "pool/map_progress.hpp"
 #include "pool/task.hpp"
 #include "pool/task_context.hpp"
 
@@ -46,11 +48,13 @@ class LocalEngine final : public Engine {
     void leave(bool unwinding) override;
     int workers() const override { return static_cast<int>(workers_.size()); }
     std::vector<pid_t> pids() override { return {os::own_pid()}; }
+    PoolStats stats() override { return insight_->stats(); }
 
     // For what it was given to do.
     bool wait(const std::atomic<bool>& done, double seconds);
     bool cancel(LocalTask& task);
     bool cancel(LocalMap& map);
+    MapProgress progress(LocalMap& map);
     bool notify(const std::atomic<bool>& done, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
     void forget(std::vector<pool::Watcher>& watchers, const Completion& completion);
 
@@ -65,6 +69,7 @@ class LocalEngine final : public Engine {
     };
     struct Worker {
         LocalEngine* engine = nullptr;
+        pool::LocalInsight::Work* work = nullptr;
         pool::WorkerContext context;
         std::unordered_map<const LocalCallable*, Made> made;
         std::thread thread;
@@ -84,6 +89,7 @@ class LocalEngine final : public Engine {
     void run(Worker& worker, Item item);
     void run_task(Worker& worker, LocalTask& task);
     void run_share(Worker& worker, LocalMap& map);
+    void tell_progress(LocalMap& map);
     void* object_of(Worker& worker, const std::shared_ptr<LocalCallable>& callable);
     Worker* own_worker() const;
     std::deque<Item>::iterator next_for(const Worker& worker);
@@ -101,9 +107,10 @@ class LocalEngine final : public Engine {
     const PoolOptions options_;
     const Kind kind_;
     const pid_t owner_ = os::own_pid();
+    std::shared_ptr<pool::LocalInsight> insight_;
     mutable std::mutex mutex_;  // guards what follows
     std::condition_variable news_;
-    std::deque<Item> waiting_;
+    std::deque<Item> waiting_;  // for what is shown, a worker's share of a map is one
     std::size_t running_ = 0;
     bool closed_ = false, stopping_ = false;
     std::string broken_;

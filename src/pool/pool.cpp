@@ -59,11 +59,14 @@ std::string name_of(const void* code) {
 
 }  // namespace
 
+std::string callable_name(const void* code, const std::type_info& type) {
+    if (code)
+        if (std::string name = name_of(code); !name.empty()) return name;
+    return os::type_name(type);
+}
+
 const std::string& Callable::name() const {
-    if (name_.empty()) {
-        if (code) name_ = name_of(code);
-        if (name_.empty()) name_ = os::type_name(*type);
-    }
+    if (name_.empty()) name_ = callable_name(code, *type);
     return name_;
 }
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pool/map_progress.hpp"
 #include "shm/wait.hpp"
 #include "trace/ring.hpp"
 #include "transport/frame_ring.hpp"
@@ -75,6 +76,7 @@ struct JobHeader {
     std::uint64_t timed;                               // 1: workers tell when each element began
     std::uint64_t states_at;                           // one ElementState an element
     std::uint64_t call;                                // its number among the pool's calls, for task_rng()
+    Grouping grouping;                                 // for what is shown; `count` and all above is in positions
 };
 
 /// Where an encoded result lies: in the heap of a lane.
@@ -102,7 +104,7 @@ struct TaskFrame {
     std::uint64_t payload_at{};        // map: 0
     std::uint64_t payload_size{};
     std::uint64_t job_at{};            // map; of a task the number of its call, for task_rng()
-    std::uint64_t round_at{};          // map; of a task its index in the call
+    std::uint64_t round_at{};          // map; of a task its index in the call, or none
     std::uint32_t handles{};           // descriptors that wait in the socket
     std::uint32_t notify{};            // 1: tell the caller when this one is done
     std::uint32_t taken{};             // frame_open until one side exchanges it: the worker before it begins a task or a

@@ -31,6 +31,10 @@ struct CallableId {
     friend bool operator==(const CallableId&, const CallableId&) = default;
 };
 
+/// What users know a callable by, for messages: `parse`, `main::{lambda(int)#1}`. `code`: of a plain function; null for
+/// others, which are called by their type. May take milliseconds.
+std::string callable_name(const void* code, const std::type_info& type);
+
 /// A callable with its captured or bound values, as a worker will make it. Sent once to each worker that needs it.
 class Callable {
   public:
@@ -49,7 +53,6 @@ class Callable {
     bool lasting = false;               // none of that
 
     CallableId id() const { return {generation, number}; }
-    /// What users know it by, for messages: `parse`, `main::{lambda(int)#1}`.
     const std::string& name() const;
 
   private:

@@ -312,7 +312,8 @@ class Worker final : public detail::MapSink {
     void run_task(const TaskFrame& frame, std::span<const std::byte> payload) {
         alignas(16) std::byte scratch[max_inline];
         serial::Writer writer(scratch);
-        status_.begin(nanoseconds(began_), frame.label, trace::no_element, 1);
+        const std::uint64_t index = frame.round_at;
+        status_.begin(nanoseconds(began_), frame.label, index, 1);
         ResultFrame result{.kind = ResultFrameKind::value, .number = frame.number};
         std::vector<std::byte> record;
         try {
@@ -320,7 +321,7 @@ class Worker final : public detail::MapSink {
             serial::Reader reader(payload, handles);
             const Callable& function = callable(frame.callable);
             detail::PoolCall call{.object = function.object, .reader = &reader, .writer = &writer};
-            const TaskScope scope(seed_, frame.job_at, frame.round_at);
+            const TaskScope scope(seed_, frame.job_at, index == none ? 0 : index);
             function.code(call);
         } catch (...) {
             end_when_lost();
@@ -333,7 +334,7 @@ class Worker final : public detail::MapSink {
         tasks_.release();
         const bool good = result.kind == ResultFrameKind::value;
         if (!good) status_.failed();
-        note(began_, *ended_, frame.label, trace::no_element, 1, good ? 0 : 1);
+        note(began_, *ended_, frame.label, index, 1, good ? 0 : 1);
         try {
             if (good) publish_value(result, writer, frame.notify);
             else publish(result, record, {}, frame.notify);
@@ -382,6 +383,7 @@ class Worker final : public detail::MapSink {
         slab_left_ = 0;
         largest_result_ = 512;
 
+        const Grouping grouping = job.grouping;
         auto claimed_at = began_;
         std::uint64_t elements = 0;
         ChunkSize chunk;
@@ -398,7 +400,7 @@ class Worker final : public detail::MapSink {
                 fail_all(call, unusable);
                 now = Clock::now();
             } else {
-                now = run_claim(*function, call, frame.label, claimed_at, chunk.mean());
+                now = run_claim(*function, call, grouping, frame.label, claimed_at, chunk.mean());
             }
             chunk.learn(call.end - call.begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(now - claimed_at).count()));
             claimed_at = now;
@@ -414,32 +416,21 @@ class Worker final : public detail::MapSink {
 
     // Runs what was claimed; returns when it was done. While a session records, elements that are worth it are timed one by
     // one.
-    Clock::time_point run_claim(const Callable& function, detail::MapCall& call, std::uint32_t label, Clock::time_point begin, std::uint64_t mean) {
-        constexpr std::uint64_t worth_a_look = 2'000;  // nanoseconds
-        const auto element = [&](std::uint64_t position) { return call.indices ? call.indices[position] : position; };
+    Clock::time_point run_claim(const Callable& function, detail::MapCall& call, const Grouping& grouping,
+                                std::uint32_t label, Clock::time_point begin, std::uint64_t mean) {
         detail::PoolCall pool_call{.object = function.object, .map = &call};
-        const std::uint64_t first = call.begin, end = call.end;
-        if (!status_.recording() || mean < worth_a_look) {
-            status_.begin(nanoseconds(begin), label, element(first), end - first);
+        const auto run = [&](Clock::time_point from) {
+            const std::uint64_t positions = call.end - call.begin;
+            const std::uint64_t element = grouping.first(call.indices ? call.indices[call.begin] : call.begin);
+            status_.begin(nanoseconds(from), label, element, grouping.covered(element, positions));
             failed_ = 0;
             function.code(pool_call);
             const auto now = Clock::now();
-            note(begin, now, label, element(first), call.end - first, failed_);
+            if (call.end != call.begin)
+                note(from, now, label, element, grouping.covered(element, call.end - call.begin), failed_);
             return now;
-        }
-        for (std::uint64_t position = first; position != end; ++position) {
-            call.begin = position;
-            call.end = position + 1;
-            status_.begin(nanoseconds(begin), label, element(position), 1);
-            failed_ = 0;
-            function.code(pool_call);
-            const auto now = Clock::now();
-            note(begin, now, label, element(position), call.end - position, failed_);
-            begin = now;
-            if (call.end == position) break;  // not run, nor what comes after it
-        }
-        call.begin = first;
-        return begin;
+        };
+        return status_.recording() && mean >= worth_a_look ? run_one_by_one(call, begin, run) : run(begin);
     }
 
     // Claims the next positions. The claim is written down before the first of them runs; a process that dies between

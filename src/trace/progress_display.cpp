@@ -51,15 +51,16 @@ void ProgressDisplay::report(Clock::time_point now, bool finished) {
     const ProgressCounts counts = source_.counts();
     const std::chrono::duration<double> seconds = now - begin_;
     progress_.elapsed = now - begin_;
-    progress_.done = counts.done;
+    // What is claimed looks done until the claim is written down: it does not go back for that.
+    progress_.done = std::max(progress_.done, counts.done);
     progress_.failed = counts.failed;
     progress_.finished = finished;
-    meter_.look(static_cast<double>(counts.done), seconds.count());
+    meter_.look(static_cast<double>(progress_.done), seconds.count());
     progress_.rate =
-        finished && seconds.count() > 0 ? static_cast<double>(counts.done) / seconds.count() : meter_.a_second();
+        finished && seconds.count() > 0 ? static_cast<double>(progress_.done) / seconds.count() : meter_.a_second();
     progress_.left.reset();
-    if (progress_.total && counts.done <= *progress_.total && progress_.rate > 0) {
-        const double left = static_cast<double>(*progress_.total - counts.done) / progress_.rate;
+    if (progress_.total && progress_.done <= *progress_.total && progress_.rate > 0) {
+        const double left = static_cast<double>(*progress_.total - progress_.done) / progress_.rate;
         if (left < 1e9) progress_.left = std::chrono::nanoseconds(static_cast<std::int64_t>(left * 1e9));
     }
     due_ = now + redraw_interval;

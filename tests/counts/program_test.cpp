@@ -34,13 +34,15 @@ class Program : public ::testing::Test {
     void SetUp() override { MP_SKIP_UNDER_SANITIZERS("valgrind and strace watch the program as users have it"); }
 
     /// Instructions that all processes of counted_work spend within the functions that match.
-    static double instructions(const std::string& functions, const std::string& work, int tasks) {
+    static double instructions(const std::string& functions, const std::string& work, int tasks,
+                               std::string* printed = nullptr) {
         const Folder folder;
         const auto result = run_program({"valgrind", "--tool=callgrind", "--toggle-collect=" + functions,
                                          "--callgrind-out-file=" + (folder.path() / "out.%p").string(), COUNTED_WORK, work,
                                          std::to_string(tasks)},
                                         {.deadline = 240s});
         EXPECT_EQ(result.exit_code, 0) << result.err;
+        if (printed) *printed = result.out;
         double sum = 0;
         for (const auto& file : std::filesystem::directory_iterator(folder.path())) {
             std::ifstream in(file.path());
@@ -99,6 +101,26 @@ TEST_F(Program, ATaskCostsItsWorkerFewInstructions) {
 TEST_F(Program, AnElementOfAMapTakesAFewDozenInstructions) {
     MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});
     EXPECT_LT(instructions_a_task("*mp::detail::run_map<*", "map", 20'000, 120'000), 40);
+}
+
+// At a million tasks a second 30 instructions are less than one in a hundred of what a core does.
+TEST_F(Program, ProgressOfAStreamTakesFewInstructionsATask) {
+    MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});
+    EXPECT_LT(instructions_a_task("*StreamProgress::count*", "watched_stream", 5'000, 45'000), 30);
+}
+
+// Ten times a second, whatever the number of tasks: elements of a map pay nothing for it. The first report looks up what
+// functions are called, once.
+TEST_F(Program, AReportOfProgressTakesLessThanAHundredthOfItsTime) {
+    MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});
+    std::string few, many;
+    const double before = instructions("*ProgressDisplay::report*", "watched_map", 10'000, &few);
+    const double after = instructions("*ProgressDisplay::report*", "watched_map", 10'000'000, &many);
+    const double more = std::stod(many) - std::stod(few);
+    if (more < 3) GTEST_SKIP() << "the longer run was over too soon to be reported";
+    RecordProperty("instructions", std::to_string((after - before) / more));
+    EXPECT_GT(before, 1000) << "the function was not found";
+    EXPECT_LT((after - before) / more, 1'000'000) << "of the 300 million in a tenth of a second";
 }
 
 // Nobody enters the kernel for a task; now and then one side sleeps until the other has more for it. On a machine with much

@@ -1,7 +1,9 @@
 // So many tasks, for tools that count what a whole program does.
-//     counted_work map|submit|single TASKS
+//     counted_work map|submit|single|watched_map|watched_stream TASKS
 //     counted_work idle MILLISECONDS
+// A watched map tells a function how far it is, and prints how often it did.
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
@@ -25,6 +27,16 @@ int main(int argc, char** argv) {
     mp::Pool pool({.workers = 1, .start_method = mp::StartMethod::fork});
     if (argv[1] == std::string_view("map")) {
         return pool.map(identity, mp::range(0, tasks)).back() == tasks - 1 ? 0 : 1;
+    }
+    if (argv[1] == std::string_view("watched_map")) {
+        int reports = 0;
+        pool.map(identity, mp::range(0, tasks), {.progress = [&](const mp::Progress&) { ++reports; }});
+        return std::printf("%d\n", reports) > 0 ? 0 : 1;
+    }
+    if (argv[1] == std::string_view("watched_stream")) {
+        for (int result : pool.imap(identity, mp::range(0, tasks), {.progress = true}))
+            if (result < 0) return 1;
+        return 0;
     }
     if (argv[1] == std::string_view("idle")) {
         pool.apply(identity, 0);

@@ -3,19 +3,16 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "pool/pool_fixture.hpp"
+#include "trace/temporary_file.hpp"
 
 namespace mp::test {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
@@ -38,23 +35,6 @@ int dies_on_seven(int x) {
     if (x == 7) ::raise(SIGKILL);
     return x;
 }
-
-class TemporaryFile {
-  public:
-    explicit TemporaryFile(const char* name) {
-        std::string folder = testing::TempDir() + "insight-XXXXXX";
-        path_ = fs::path(::mkdtemp(folder.data())) / name;
-    }
-    ~TemporaryFile() { fs::remove_all(path_.parent_path()); }
-    operator const fs::path&() const { return path_; }
-    std::string contents() const {
-        std::ifstream stream(path_);
-        return {std::istreambuf_iterator<char>(stream), {}};
-    }
-
-  private:
-    fs::path path_;
-};
 
 TEST_P(PoolInsight, CountsWhatWorkersDid) {
     Pool pool(options(2));
@@ -80,7 +60,7 @@ TEST_P(PoolInsight, CountsWhatWorkersDid) {
     // Which of them was the longest is up to the machine.
     EXPECT_THAT(stats.slowest[0].name(), testing::StartsWith("sleepers(#"));
     EXPECT_GE(stats.slowest[0].duration, 30ms);
-    EXPECT_THAT(stats.slowest.back().label, HasSubstr("square"));
+    EXPECT_TRUE(std::ranges::any_of(stats.slowest, [](const TaskTime& task) { return task.label.find("square") != std::string::npos; }));
 }
 
 TEST_P(PoolInsight, CountsFailuresRetriesAndDeaths) {
@@ -124,17 +104,30 @@ TEST_P(PoolInsight, ShowsOthersWhatRunsNow) {
     future.get();
 }
 
+// The last of 60 does not end before a report has shown some of them done.
+int nap(mp::Event reported, int x) {
+    std::this_thread::sleep_for(10ms);
+    if (x == 59) static_cast<void>(reported.wait_for(patience));
+    return x;
+}
+
 TEST_F(PoolProgress, TellsAFunctionHowFarACallIs) {
     Pool pool(2);
     std::vector<Progress> reports;
-    pool.map_outcomes(
-        [](int x) {
-            std::this_thread::sleep_for(10ms);
-            if (x % 10 == 3) throw std::runtime_error("three");
-            return x;
-        },
-        mp::range(0, 60),
-        {.progress = [&](const Progress& progress) { reports.push_back(progress); }, .label = "sleep"});
+    mp::Event reported;
+    pool.map_outcomes(mp::bind(
+                          [](mp::Event event, int x) {
+                              if (x % 10 == 3) throw std::runtime_error("three");
+                              return nap(event, x);
+                          },
+                          reported),
+                      mp::range(0, 60),
+                      {.progress =
+                           [&](const Progress& progress) {
+                               reports.push_back(progress);
+                               if (progress.done > 0) reported.set();
+                           },
+                       .label = "sleep"});
     ASSERT_GE(reports.size(), 2u);
     EXPECT_TRUE(std::ranges::is_sorted(reports, {}, &Progress::done));
     EXPECT_LT(reports.front().done, 60u);
@@ -150,9 +143,11 @@ TEST_F(PoolProgress, TellsAFunctionHowFarACallIs) {
 TEST_F(PoolProgress, CountsWithinAChunk) {
     Pool pool(1);
     std::uint64_t seen = 0;
-    pool.map(doze, std::vector<int>(60, 10), {.chunk_size = 60, .progress = [&](const Progress& progress) {
-                                                  if (!progress.finished) seen = progress.done;
-                                              }});
+    mp::Event reported;
+    pool.map(mp::bind(nap, reported), mp::range(0, 60), {.chunk_size = 60, .progress = [&](const Progress& progress) {
+                                                             if (!progress.finished) seen = progress.done;
+                                                             if (seen > 0) reported.set();
+                                                         }});
     EXPECT_GT(seen, 0u);
     EXPECT_LT(seen, 60u);
 }
@@ -201,6 +196,7 @@ TEST_F(PoolSession, RecordsDeathsAndRetries) {
         const trace::Session session(file);
         Pool pool(2);
         pool.map_outcomes(dies_on_seven, mp::range(0, 20), {.chunk_size = 1, .retries = Retries{.crash = 1}});
+        pool.run_on_all([] {});  // the dead have been replaced
     }
     int crashed = 0, started = 0, retried = 0;
     const Json trace = Json::parse(file.contents());

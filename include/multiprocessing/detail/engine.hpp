@@ -26,6 +26,10 @@ namespace mp {
 struct CallOptions;
 }  // namespace mp
 
+namespace mp::trace {
+class ProgressDisplay;
+}  // namespace mp::trace
+
 namespace mp::detail {
 
 /// A callable before its type is forgotten.
@@ -79,6 +83,7 @@ struct MapSpec {
     /// A position - what is counted, run, and has a result - stands for so many elements of the input, and less at the
     /// end. Errors name elements.
     std::uint64_t group = 1;
+    std::uint64_t elements = 0;  ///< of the input; 0: as many as positions
     /// Nobody but this worker, by its place among Engine::workers(), or whoever replaces it, is to run it.
     std::optional<std::size_t> worker{};
     std::uint64_t call = 0;  ///< Engine::number_call()
@@ -149,7 +154,10 @@ struct MapProgress {
 /// One map. What is said of elements holds once it is over; the results live as long as this.
 class MP_EXPORT PendingMap : public Pending {
   public:
+    /// Positions.
     virtual std::uint64_t size() const = 0;
+    /// Of the input: what progress() counts.
+    virtual std::uint64_t elements() const { return size(); }
     virtual bool has_value(std::uint64_t index) const = 0;
     /// Of an element without a value.
     virtual std::exception_ptr error(std::uint64_t index) const = 0;
@@ -157,7 +165,9 @@ class MP_EXPORT PendingMap : public Pending {
     virtual const std::byte* array() const = 0;
     virtual std::span<const std::byte> encoded(std::uint64_t index) const = 0;
     /// At any time, without asking anybody. An engine that cannot tell says nothing is done until all is.
-    virtual MapProgress progress() { return {poll() ? size() : 0, 0}; }
+    virtual MapProgress progress() { return {poll() ? elements() : 0, 0}; }
+    /// What tells the user, where the engine has begun with that because it runs a map before it returns; or null.
+    virtual std::shared_ptr<trace::ProgressDisplay> display() { return nullptr; }
 };
 
 /// Runs calls. All members may be called by several threads at once.

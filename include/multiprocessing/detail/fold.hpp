@@ -139,6 +139,7 @@ A fold_range(Engine& engine, const F& function, const Op& op, A result, Range& r
     else
         spec.encoded_results = true;
     spec.group = fold.group;
+    spec.elements = input.count;
     spec.call = engine.number_call();
     spec.options = &call;
     const auto map = engine.map(spec);

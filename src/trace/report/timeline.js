@@ -97,7 +97,9 @@ const drawMarks = (pen, track, width, y, height) => {
     for (const pass of [0, 1]) {
       pen.beginPath();
       if (mark.kind === "retried") {
-        pen.arc(x, middle, half - 1, 0.6, 5.6);
+        const radius = half - 1, tipX = x + radius * Math.cos(5.6), tipY = middle + radius * Math.sin(5.6);
+        pen.arc(x, middle, radius, 0.6, 5.6);
+        pen.moveTo(tipX, tipY - 4); pen.lineTo(tipX, tipY); pen.lineTo(tipX - 4, tipY);
       } else {
         pen.moveTo(x - half, middle - half); pen.lineTo(x + half, middle + half);
         pen.moveTo(x + half, middle - half); pen.lineTo(x - half, middle + half);
