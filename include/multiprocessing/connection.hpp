@@ -151,6 +151,7 @@ class Connection : public detail::BasicConnection {
     [[nodiscard]] bool send_for(const std::type_identity_t<T>& value, std::chrono::duration<Rep, Period> limit) {
         return send_within(value, detail::wait_limit(limit));
     }
+    /// False, with nothing sent, when there is no room now.
     template <class T = Send>
         requires(!std::is_void_v<Send>)
     [[nodiscard]] bool try_send(const std::type_identity_t<T>& value) {
@@ -176,6 +177,7 @@ class Connection : public detail::BasicConnection {
     std::optional<T> recv_for(std::chrono::duration<Rep, Period> limit) {
         return recv_within<T>(detail::wait_limit(limit));
     }
+    /// The next message, or nothing when none is there.
     template <class T = Receive>
         requires(!std::is_void_v<Receive>)
     std::optional<T> try_recv() {

@@ -24,6 +24,7 @@ enum class StartMethod {
 
 /// `forkserver`, `fork` or `spawn`.
 MP_EXPORT std::string_view to_string(StartMethod method);
+/// Writes `forkserver`, `fork` or `spawn`.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, StartMethod method);
 
 /// What is used where an option does not say otherwise.

@@ -18,6 +18,7 @@ struct PoolOptions;
 /// What an engine promises beyond running tasks. Options that ask for more than that are refused with
 /// std::invalid_argument.
 struct EngineLimits {
+    /// For messages.
     std::string name = "processes";
     /// A task that crashes, is killed or exits costs itself alone. Otherwise it ends the program.
     bool isolates_crashes = true;
@@ -41,6 +42,7 @@ class EngineChoice {
     EngineChoice() = default;
     EngineChoice(EngineLimits limits, Make make) : limits_(std::move(limits)), make_(make) {}
 
+    /// What it promises.
     const EngineLimits& limits() const noexcept { return limits_; }
     /// \cond internal
     Make internal_make() const noexcept { return make_; }
@@ -52,7 +54,8 @@ class EngineChoice {
 };
 
 /// Runs each task in the calling thread, when it is submitted, so that a debugger sees caller and task in one stack.
-/// Functions, arguments and results are encoded as for processes: what works here can be sent.
+/// Functions, arguments and results are encoded as for processes: what works here can be sent. A map tells its progress
+/// between its elements, in the thread that runs them.
 MP_EXPORT EngineChoice inline_engine();
 
 /// Runs tasks on threads of this process. Each thread has a copy of the function of its own, and arguments are copies,

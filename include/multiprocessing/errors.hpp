@@ -95,6 +95,7 @@ class MP_EXPORT UnsafeFork : public Error {
     UnsafeFork(const UnsafeFork&) = default;
     UnsafeFork& operator=(const UnsafeFork&) = default;
     ~UnsafeFork() override;
+    /// Names of the threads that stand in the way; empty when they are not known.
     const std::vector<std::string>& threads() const noexcept { return *threads_; }
 
   private:
@@ -135,8 +136,11 @@ class MP_EXPORT WorkerLost : public Error {
     /// information at the first call.
     const char* what() const noexcept override;
 
+    /// All that is known of the death.
     const Details& details() const noexcept;
+    /// Of the worker that died.
     pid_t pid() const noexcept { return details().pid; }
+    /// How it died.
     const ExitStatus& status() const noexcept { return details().status; }
     /// The signal that killed it; none when it exited.
     std::optional<int> signal() const noexcept { return status().signal(); }
@@ -148,12 +152,15 @@ class MP_EXPORT WorkerLost : public Error {
     Stack stack() const { return status().crash() ? status().crash()->stack : Stack(); }
     /// The kernel killed it because memory ran out: a fact, not a guess.
     bool killed_for_memory() const noexcept { return status().killed_for_memory(); }
+    /// The task itself ended the process.
     bool called_exit() const noexcept { return details().called_exit; }
     /// The last lines that the worker printed to standard error, from whatever task; at most 20. Empty with
     /// Output::inherit.
     const std::vector<std::string>& stderr_tail() const noexcept { return details().stderr_tail; }
+    /// Position of the task in the input of its call; none for a submitted one.
     std::optional<std::uint64_t> task_index() const noexcept { return details().task.index; }
     const std::string& label() const noexcept { return details().task.label; }
+    /// 1 for the first try.
     int attempt() const noexcept { return details().task.attempt; }
     const std::string& function() const noexcept { return details().task.function; }
 

@@ -67,6 +67,7 @@ class ExitStatus {
         if (const auto* signalled = std::get_if<Signalled>(&how_)) return signalled->signal;
         return std::nullopt;
     }
+    /// Whether the kernel wrote a core file.
     bool core_dumped() const {
         const auto* signalled = std::get_if<Signalled>(&how_);
         return signalled && signalled->core_dumped;

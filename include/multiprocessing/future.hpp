@@ -58,6 +58,7 @@ class Future {
     void internal_settle() const {}
     /// \endcond
 
+    /// Whether it stands for anything.
     bool valid() const noexcept { return pending_ != nullptr; }
 
     /// Whether there is a result or an error by now. Does not wait.
@@ -132,6 +133,7 @@ class Future {
       private:
         Future future_;
     };
+    /// What `co_await` of a future waits with.
     Awaiter operator co_await() const { return Awaiter(*this); }
 
   private:

@@ -34,7 +34,9 @@ enum class ReturnWhen {
 /// What wait() returns: each future once, in the order in which they were given.
 template <class R>
 struct WaitResult {
+    /// Those that have a result or an error.
     std::vector<Future<R>> done;
+    /// All others.
     std::vector<Future<R>> not_done;
 };
 
@@ -88,6 +90,7 @@ auto wait(Range&& futures, std::chrono::duration<Rep, Period> limit, ReturnWhen 
     const double seconds = std::chrono::duration<double>(limit).count();
     return detail::wait_futures(futures, seconds > 0 ? seconds : 0, when);
 }
+/// The same without a limit.
 template <detail::future_range Range>
 auto wait(Range&& futures, ReturnWhen when = ReturnWhen::all_completed) {
     return detail::wait_futures(futures, -1, when);
@@ -99,6 +102,7 @@ auto wait(Range&& futures, ReturnWhen when = ReturnWhen::all_completed) {
 template <class R>
 class AsCompleted {
   public:
+    /// An input iterator; `++` waits for the next future.
     class Iterator {
       public:
         using value_type = Future<R>;
@@ -129,6 +133,7 @@ class AsCompleted {
     }
     /// \endcond
 
+    /// Waits for the first.
     Iterator begin() { return Iterator(this); }
     std::default_sentinel_t end() const { return {}; }
 
@@ -166,6 +171,7 @@ auto as_completed(Range&& futures) {
     using R = typename std::ranges::range_value_t<Range>::value_type;
     return AsCompleted<R>(detail::unique_futures(futures), std::nullopt);
 }
+/// The same, for so long.
 template <detail::future_range Range, class Rep, class Period>
 auto as_completed(Range&& futures, std::chrono::duration<Rep, Period> limit) {
     using R = typename std::ranges::range_value_t<Range>::value_type;

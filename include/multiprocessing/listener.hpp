@@ -69,6 +69,7 @@ class MP_EXPORT Listener {
         if (!stream) return std::nullopt;
         return Connection<Send, Receive>(std::move(stream));
     }
+    /// Nothing when no client is there.
     template <class Send, class Receive = Send>
     std::optional<Connection<Send, Receive>> try_accept() {
         return accept_for<Send, Receive>(std::chrono::seconds(0));
@@ -76,6 +77,7 @@ class MP_EXPORT Listener {
 
     /// Whether accept would not wait. Goes on with handshakes that are under way.
     bool poll() { return wait_acceptable(detail::not_at_all); }
+    /// Whether accept would not wait; waits for that at most so long.
     template <class Rep, class Period>
     bool poll(std::chrono::duration<Rep, Period> limit) {
         return wait_acceptable(detail::wait_limit(limit));
@@ -91,6 +93,7 @@ class MP_EXPORT Listener {
 
     /// No more clients; connections that were accepted stay. Does nothing the second time.
     void close();
+    /// Whether close() was called.
     bool closed() const noexcept;
 
     /// \cond internal

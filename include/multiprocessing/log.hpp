@@ -26,6 +26,7 @@ enum class LogLevel : std::uint8_t {
 /// `multiprocessing time=2026-11-26T15:45:31.123456Z level=info pid=4711 event=worker.started pool=parse worker=2
 /// child=4720 source=core_workers.cpp:210`.
 MP_EXPORT LogLevel log_level() noexcept;
+/// From now on, in this process and those it starts later. Any thread.
 MP_EXPORT void set_log_level(LogLevel level) noexcept;
 
 }  // namespace mp

@@ -37,25 +37,32 @@ class Dict : public Proxy<detail::ServedDict<K, V>> {
     using mapped_type = V;
     using Proxy<Served>::Proxy;
 
+    /// The value of a key, or nothing.
     std::optional<V> get(const K& key) const { return this->template call<&Served::get>(key); }
+    /// The value of a key, or `otherwise`.
     V get(const K& key, const V& otherwise) const { return get(key).value_or(otherwise); }
     /// Throws std::out_of_range when there is no such key.
     V at(const K& key) const { return this->template call<&Served::at>(key); }
+    /// Adds or replaces an entry.
     void set(const K& key, const V& value) const { this->template call<&Served::set>(key, value); }
     /// The value that is there, or else `value`, which then is.
     V setdefault(const K& key, const V& value) const { return this->template call<&Served::setdefault>(key, value); }
     bool contains(const K& key) const { return this->template call<&Served::contains>(key); }
+    /// Takes an entry out; nothing when there is none.
     std::optional<V> pop(const K& key) const { return this->template call<&Served::pop>(key); }
+    /// Whether there was such an entry.
     bool erase(const K& key) const { return pop(key).has_value(); }
     /// Takes the last item.
     std::optional<std::pair<K, V>> popitem() const { return this->template call<&Served::popitem>(); }
     std::size_t size() const { return this->template call<&Served::size>(); }
     bool empty() const { return size() == 0; }
     void clear() const { this->template call<&Served::clear>(); }
+    /// All keys as they are at one instant, like values(), items() and copy().
     std::vector<K> keys() const { return this->template call<&Served::keys>(); }
     std::vector<V> values() const { return this->template call<&Served::values>(); }
     std::vector<std::pair<K, V>> items() const { return this->template call<&Served::items>(); }
     std::map<K, V> copy() const { return this->template call<&Served::copy>(); }
+    /// Adds or replaces these entries, as one step.
     void update(const std::map<K, V>& other) const { this->template call<&Served::merge>(other); }
     /// Changes the value of a key as one step, in the server, and returns the new one. `function(V& value)` changes it
     /// in place, `V function(const V& value)` returns the new one; a key that was not there begins as `V{}`. The
@@ -92,6 +99,7 @@ class Dict : public Proxy<detail::ServedDict<K, V>> {
         const Dict& dict_;
         K key_;
     };
+    /// The entry: read as a value, written by `=` and `+=`, each one step.
     Item operator[](const K& key) const { return Item(*this, key); }
 
     /// Goes through the items, one call for each. A key that comes or goes meanwhile is an Error of the next step.
@@ -476,9 +484,13 @@ class Barrier : public Proxy<detail::ServedBarrier> {
     }
     /// Who waits now meets BrokenBarrier; after that it is as new.
     void reset() { call<&Served::reset>(); }
+    /// Breaks it: who waits, and who comes, gets BrokenBarrier.
     void abort() { call<&Served::abort>(); }
+    /// How many must come together.
     std::size_t parties() const { return call<&Served::parties>(); }
+    /// How many wait now.
     std::size_t waiting() const { return call<&Served::waiting>(); }
+    /// Whether waiting throws.
     bool broken() const { return call<&Served::broken>(); }
 
   private:

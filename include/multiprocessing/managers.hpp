@@ -70,6 +70,7 @@ class MP_EXPORT Manager {
 
     /// Where it listens: what connect() takes, with authkey().
     const std::string& address() const;
+    /// The key that connect() needs.
     const std::string& authkey() const;
     /// Ends the server, if this is its owner, and waits for that: calls under way end with Closed. Code of the user's
     /// that runs there is given two seconds.
@@ -85,18 +86,22 @@ class MP_EXPORT Manager {
         return make<Proxy<T>, T, std::decay_t<Args>...>(args...);
     }
 
+    /// A dictionary, with these entries.
     template <class K, class V>
     managed::Dict<K, V> dict(const std::map<K, V>& initial = {}) const {
         return make<managed::Dict<K, V>, detail::ServedDict<K, V>, std::map<K, V>>(initial);
     }
+    /// A list, with these elements.
     template <class T>
     managed::List<T> list(const std::vector<T>& initial = {}) const {
         return make<managed::List<T>, detail::ServedList<T>, std::vector<T>>(initial);
     }
+    /// A set, with these elements.
     template <class T>
     managed::Set<T> set(const std::set<T>& initial = {}) const {
         return make<managed::Set<T>, detail::ServedSet<T>, std::set<T>>(initial);
     }
+    /// One value.
     template <class T>
     managed::Value<T> Value(const T& initial = {}) const {
         return make<managed::Value<T>, detail::ServedValue<T>, T>(initial);
@@ -106,28 +111,39 @@ class MP_EXPORT Manager {
     managed::List<T> Array(std::size_t size) const {
         return list(std::vector<T>(size));
     }
+    /// Named values of any types.
     managed::Namespace Namespace() const { return make<managed::Namespace, detail::ServedNamespace>(); }
+    /// A queue; `maxsize` 0: without bound.
     template <class T>
     managed::Queue<T> Queue(std::size_t maxsize = 0) const {
         return make<managed::Queue<T>, detail::ServedQueue<T>, std::size_t>(maxsize);
     }
+    /// A queue that counts what was worked off.
     template <class T>
     managed::JoinableQueue<T> JoinableQueue(std::size_t maxsize = 0) const {
         return make<managed::JoinableQueue<T>, detail::ServedQueue<T>, std::size_t>(maxsize);
     }
+    /// A lock; whose holder dies, it is free again.
     managed::Lock Lock() const { return make<managed::Lock, detail::ServedLock, bool>(false); }
+    /// A lock that its holder may take again.
     managed::RLock RLock() const { return make<managed::RLock, detail::ServedLock, bool>(true); }
+    /// A semaphore with so many permits.
     managed::Semaphore Semaphore(std::size_t permits = 1) const {
         return make<managed::Semaphore, detail::ServedSemaphore, std::size_t, bool>(permits, false);
     }
+    /// One that never has more than it began with.
     managed::BoundedSemaphore BoundedSemaphore(std::size_t permits = 1) const {
         return make<managed::BoundedSemaphore, detail::ServedSemaphore, std::size_t, bool>(permits, true);
     }
+    /// A condition with a lock of its own.
     managed::Condition Condition() const { return make<managed::Condition, detail::ServedCondition>(); }
+    /// An event, not set.
     managed::Event Event() const { return make<managed::Event, detail::ServedEvent>(); }
+    /// A barrier for so many.
     managed::Barrier Barrier(std::size_t parties) const {
         return make<managed::Barrier, detail::ServedBarrier, std::size_t>(parties);
     }
+    /// A pool with workers on the machine of the manager.
     managed::Pool Pool(int workers) const { return make<managed::Pool, detail::ServedPool, int>(workers); }
 
   private:

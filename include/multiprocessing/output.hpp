@@ -13,14 +13,12 @@ namespace mp {
 /// output, never for the caller.
 enum class Output {
     /// To the caller's, whole line by line, in the order in which the worker printed to that stream. The end of a
-    /// worker,
-    /// or of the pool, completes a line that has no end.
+    /// worker, or of the pool, completes a line that has no end.
     lines,
     /// The same, and each line begins with worker and task: `[pool-1 parse #7] text`.
     tagged,
     /// The workers have the caller's descriptors: nothing is read on the way, lines may run into each other, programs
-    /// that
-    /// ask whether they print to a terminal see the caller's.
+    /// that ask whether they print to a terminal see the caller's.
     inherit,
     /// Nowhere. The last lines of standard error are still kept for WorkerLost.
     discard,

@@ -117,6 +117,7 @@ class Pool {
         return stream<detail::Plain, detail::in_order, detail::outcomes, std::decay_t<F>>(
             function, std::forward<Range>(range), options);
     }
+    /// The same as they come.
     template <class F, std::ranges::viewable_range Range>
     auto imap_unordered_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
         return stream<detail::Plain, detail::as_they_come, detail::outcomes, std::decay_t<F>>(
@@ -223,6 +224,7 @@ class Pool {
     auto apply(F&& function, Args&&... arguments) {
         return submit(std::forward<F>(function), std::forward<Args>(arguments)...).get();
     }
+    /// The same with options.
     template <class F, class... Args>
     auto apply(const CallOptions& options, F&& function, Args&&... arguments) {
         return submit(options, std::forward<F>(function), std::forward<Args>(arguments)...).get();
@@ -238,6 +240,7 @@ class Pool {
     auto run_on_all(F&& function, Args&&... arguments) {
         return run_on_all(CallOptions(), std::forward<F>(function), std::forward<Args>(arguments)...);
     }
+    /// The same with options.
     template <class F, class... Args>
     auto run_on_all(const CallOptions& options, F&& function, Args&&... arguments) {
         using Function = std::decay_t<F>;
@@ -276,7 +279,9 @@ class Pool {
     /// Their process numbers at this moment; those being replaced are left out.
     MP_EXPORT std::vector<pid_t> pids() const;
     /// What its workers did with their time until now, in numbers and in words: see PoolStats. Also after join().
-    /// `std::cout << pool.stats()` prints a table. Does not ask the workers.
+    /// `std::cout << pool.stats()` prints a table. Does not ask the workers. Every engine counts; a worker of the
+    /// engines of this process is one of its threads, and time in which a task waits for tasks of its own pool while
+    /// its worker runs these is theirs.
     MP_EXPORT PoolStats stats() const;
 
   private:

@@ -34,6 +34,7 @@ class TimeLimit {
 
     /// Zero for what was zero or less.
     constexpr std::chrono::nanoseconds nanoseconds() const { return limit_; }
+    /// Whether it never passes.
     constexpr bool unlimited() const { return limit_ == detail::forever; }
     friend constexpr bool operator==(TimeLimit, TimeLimit) = default;
 
@@ -66,6 +67,7 @@ struct Retries {
     int timeout = 0;
     /// After its worker was killed because memory ran out; this is not counted as a crash.
     int memory = 0;
+    /// Between two attempts.
     RetryDelay delay{};
     /// Asked before each further attempt that the budgets allow: false gives the task up. Empty: yes. Called in the
     /// caller's process, on the pool's own thread and one at a time: it may use the pool, but must not wait for it. One
@@ -89,6 +91,7 @@ struct RestartIntensity {
     /// counted unless memory had run out: somebody outside wanted that. Workers that die before they are ready break the
     /// pool sooner, after a few in a row.
     int restarts = 100;
+    /// The time in which deaths are counted.
     TimeLimit within = std::chrono::seconds(5);
     /// Deaths in the midst of tasks, which cost these tasks only, within the same time. Left out: as many as there are.
     std::optional<int> in_tasks{};
@@ -163,7 +166,9 @@ struct PoolOptions {
     std::optional<std::uint64_t> max_worker_growth{};
     /// A worker is replaced, between two tasks, when it is older; left out: never.
     std::optional<TimeLimit> max_worker_age{};
+    /// When deaths break the pool.
     RestartIntensity restart_intensity{};
+    /// How tasks are stopped that are cancelled or take too long.
     StopLadder stop_ladder{};
     /// get_start_method() when left out. With fork, workers are snapshots of the caller as it was when the pool was made.
     std::optional<StartMethod> start_method{};
@@ -188,6 +193,7 @@ struct CallOptions {
     /// For the whole call from its beginning. When it is up, what runs is stopped, what has not begun is not run any more,
     /// and both end with TaskTimeout: map throws that, map_outcomes has it beside the results so far.
     std::optional<TimeLimit> timeout{};
+    /// How often a failed task is tried again.
     std::optional<Retries> retries{};
     /// Shows how far the call is, or tells it to a function: true, a ProgressStyle, or a function that takes a Progress.
     /// Without meaning for a single task.

@@ -110,7 +110,9 @@ MP_EXPORT std::vector<ProcessHandle> active_children();
 /// but `operator<<` throw Error.
 class MP_EXPORT ProcessHandle {
   public:
+    /// As given, or `Process-1`, `Process-2`, … in the order in which they were made.
     const std::string& name() const;
+    /// As given: whether the destructor terminates it.
     bool daemon() const;
     /// Empty before start().
     std::optional<pid_t> pid() const;
@@ -225,6 +227,7 @@ class CurrentProcess {
     bool is_alive() const { return true; }
     std::optional<int> exitcode() const { return std::nullopt; }
 };
+/// The process that asks. Does not fail.
 inline CurrentProcess current_process() { return {}; }
 
 /// The process that started the calling one.
@@ -246,6 +249,7 @@ MP_EXPORT std::optional<ParentProcess> parent_process();
 /// Tells a process that its owner wants it to end. In a process that the user started it never does.
 class StopToken {
   public:
+    /// Whether this process, or the task it runs, has been asked to stop. Any thread.
     MP_EXPORT bool stop_requested() const;
     /// Sleeps until a stop is requested, at most this long: true when it is. For a loop that does something now and then.
     template <class Rep, class Period>

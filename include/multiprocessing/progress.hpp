@@ -27,6 +27,7 @@ struct Progress {
     std::uint64_t done = 0;
     /// Those of them that failed for good.
     std::uint64_t failed = 0;
+    /// Since the call began.
     std::chrono::nanoseconds elapsed{};
     /// Elements a second, of late.
     double rate = 0;
@@ -38,12 +39,12 @@ struct Progress {
     std::vector<WorkerStats> workers{};
 };
 
+/// How progress is shown.
 enum class ProgressStyle : std::uint8_t {
     /// Nothing is shown.
     off,
     /// `[#####     ] 52 %  4.1 k/s  ETA 0:12  2 failed` on standard error, redrawn ten times a second at most; a plain
-    /// line
-    /// every few seconds when that is no terminal. A call of less than a fifth of a second shows nothing.
+    /// line every few seconds when that is no terminal. A call of less than a fifth of a second shows nothing.
     bar,
     /// The same, and a line for each worker below.
     workers,
@@ -66,7 +67,9 @@ class ProgressOption {
     ProgressOption(F&& function)  // NOLINT(google-explicit-constructor)
         : function_(std::make_shared<std::function<void(const Progress&)>>(std::forward<F>(function))) {}
 
+    /// Whether anything is shown or told.
     explicit operator bool() const { return style_ != ProgressStyle::off || function_; }
+    /// How it is drawn; `off` with a function.
     ProgressStyle style() const { return style_; }
     /// Null when it is to be drawn.
     const std::shared_ptr<std::function<void(const Progress&)>>& function() const { return function_; }

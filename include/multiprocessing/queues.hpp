@@ -328,8 +328,11 @@ class SimpleQueue : Queue<T> {
   public:
     SimpleQueue() = default;
 
+    /// As Queue::put.
     void put(const T& item) const { open().put(item); }
+    /// As Queue::get.
     T get() const { return open().get(); }
+    /// Whether nothing is inside.
     bool empty() const { return open().empty(); }
     /// Lets go of this copy's queue: any further use of this copy throws Closed. Other copies are not touched.
     void close() noexcept { this->core_.reset(); }

@@ -46,12 +46,15 @@ class MP_EXPORT RemoteError {
     RemoteError& operator=(const RemoteError&) = default;
     virtual ~RemoteError();
 
+    /// Of the exception that was thrown: `parse_error`, with its namespaces.
     const std::string& type_name() const noexcept { return details_->type_name; }
+    /// Its what(); empty for what is no std::exception.
     const std::string& message() const noexcept { return details_->message; }
     /// message(): what the exception's own what() said in the worker.
     const char* what() const noexcept { return details_->message.c_str(); }
     /// Where it was thrown, innermost call first; empty when that is not known.
     const Stack& stack() const noexcept { return details_->stack; }
+    /// The task that threw it.
     const TaskInfo& task() const noexcept { return details_->task; }
     std::optional<std::uint64_t> task_index() const noexcept { return details_->task.index; }
     const std::string& label() const noexcept { return details_->task.label; }

@@ -34,6 +34,7 @@ class MP_EXPORT ShareableList {
     ShareableList(std::initializer_list<ShareableItem> items)
         : ShareableList(std::span<const ShareableItem>(items.begin(), items.size())) {}
 
+    /// Elements; never changes.
     std::size_t size() const noexcept;
     /// The element; a negative index counts from the end. Throws std::out_of_range.
     ShareableItem at(std::ptrdiff_t index) const;

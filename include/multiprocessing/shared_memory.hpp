@@ -30,8 +30,11 @@ class MP_EXPORT SharedMemory {
     /// The one of that name, as large as it is; ENOENT when there is none.
     static SharedMemory open(const std::string& name);
 
+    /// Where it begins in this process.
     std::byte* data() const noexcept { return data_; }
+    /// In bytes, as asked for.
     std::size_t size() const noexcept { return size_; }
+    /// All of it.
     std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
     /// The memory as an array of T.
     template <class T>

@@ -237,6 +237,7 @@ class Value {
         bool recovered_ = false;
     };
 
+    /// Waits for the lock and holds it as long as the guard lives. A lock whose owner died is taken over.
     [[nodiscard]] Guard lock() const { return Guard(*this); }
 
     /// Whether both are the same variable.
@@ -323,6 +324,7 @@ class Array {
     /// kill somebody later.
     explicit Array(std::size_t size) : block_(detail::create_array(sizeof(T), size)) {}
 
+    /// With these elements.
     Array(std::initializer_list<T> elements) : Array(std::span<const T>(elements.begin(), elements.size())) {}
 
     /// A copy of the elements of a range.
@@ -340,8 +342,10 @@ class Array {
     Array& operator=(const Array&) = delete;
     Array& operator=(Array&&) noexcept = default;
 
+    /// Elements.
     std::size_t size() const noexcept { return memory()->count; }
     bool empty() const noexcept { return size() == 0; }
+    /// The shared memory itself.
     T* data() const noexcept { return reinterpret_cast<T*>(block_.data() + sizeof(detail::ArrayMemory)); }
     /// The elements, valid while this Array or a copy of it lives in this process.
     std::span<T> span() const noexcept { return {data(), size()}; }

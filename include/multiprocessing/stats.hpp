@@ -25,6 +25,7 @@ class DurationHistogram {
     /// The last one also takes what is longer.
     static constexpr std::size_t buckets = 188;
 
+    /// The bucket that takes a duration.
     static constexpr std::size_t bucket_of(std::uint64_t nanoseconds) {
         if (nanoseconds < 4) return nanoseconds;
         const int exponent = std::bit_width(nanoseconds) - 1;
@@ -37,17 +38,22 @@ class DurationHistogram {
         return (4 + (std::uint64_t{bucket} & 3)) << (bucket / 4 - 1);
     }
 
+    /// Counts a duration; less than zero is zero.
     void add(std::chrono::nanoseconds duration, std::uint64_t times = 1) {
         const auto count = duration.count();
         add_to_bucket(bucket_of(count > 0 ? static_cast<std::uint64_t>(count) : 0), times);
     }
+    /// Counts in a bucket; a number that is too large means the last.
     void add_to_bucket(std::size_t bucket, std::uint64_t times) {
         counts_[bucket < buckets ? bucket : buckets - 1] += times;
         total_ += times;
     }
+    /// Adds all counts of the other.
     DurationHistogram& operator+=(const DurationHistogram& other);
 
+    /// How many were counted.
     std::uint64_t count() const { return total_; }
+    /// How many a bucket has. `bucket` must be less than `buckets`.
     std::uint64_t operator[](std::size_t bucket) const { return counts_[bucket]; }
     /// The duration that `fraction` of them do not exceed, as the middle of its bucket; zero when nothing was counted.
     MP_EXPORT std::chrono::nanoseconds percentile(double fraction) const;
@@ -71,9 +77,11 @@ struct WorkerStats {
     int number = 0;
     /// Of the one that is there now; 0 while it is being replaced.
     pid_t pid = 0;
+    /// At the moment of the picture.
     WorkerState state = WorkerState::starting;
     /// What it runs, while it works: label or function, with the element of a map.
     std::string task{};
+    /// How long that has been running; zero while it does not work.
     std::chrono::nanoseconds task_time{};
     /// How often its place was filled anew.
     std::uint64_t restarts = 0;
@@ -91,14 +99,17 @@ struct WorkerStats {
 
 /// One task, or a stretch of elements that was timed as a whole.
 struct TaskTime {
+    /// Of the call, or the name of its function.
     std::string label{};
     /// Of the first element; none for a submitted task.
     std::optional<std::uint64_t> element{};
     /// How many elements were timed together.
     std::uint64_t count = 1;
+    /// Of all `count` together.
     std::chrono::nanoseconds duration{};
     /// Since the pool started.
     std::chrono::nanoseconds begin{};
+    /// Who ran it: WorkerStats::number.
     int worker = 0;
 
     /// `parse(#7)`, `parse(#64 to #127)`, `parse`.
@@ -107,11 +118,13 @@ struct TaskTime {
 
 /// What Pool::stats() returns: a moment's picture. Counts of different workers are not taken at one instant.
 struct PoolStats {
+    /// Of the pool.
     std::string name{};
     /// Since the pool started.
     std::chrono::nanoseconds elapsed{};
     /// CPUs that the pool's owner may use.
     unsigned cpus = 0;
+    /// One for each place, in order.
     std::vector<WorkerStats> workers{};
     /// Of single tasks and elements; elements too short to be timed alone count as their stretch's mean.
     DurationHistogram times{};
@@ -126,7 +139,9 @@ struct PoolStats {
     /// What could be done better, each a sentence: advise() of all the above.
     std::vector<std::string> advice{};
 
+    /// Tasks and elements that ended, well or not, in all workers.
     MP_EXPORT std::uint64_t tasks() const;
+    /// Those of them that threw an exception, or whose worker died.
     MP_EXPORT std::uint64_t failed() const;
     /// The part of the workers' time in which they worked: 0 to 1.
     MP_EXPORT double utilisation() const;
@@ -137,6 +152,7 @@ struct PoolStats {
 /// Sentences about what costs time in vain, the most important first. Depends on nothing but its argument.
 MP_EXPORT std::vector<std::string> advise(const PoolStats& stats);
 
+/// `starting`, `initializing`, `waiting`, `working` or `gone`.
 MP_EXPORT const char* to_string(WorkerState state);
 /// A table of several lines.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, const PoolStats& stats);

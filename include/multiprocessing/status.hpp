@@ -18,6 +18,7 @@ struct RunningPool {
     pid_t pid = 0;
     /// That process's command line, shortened.
     std::string program{};
+    /// As Pool::stats() of that pool says at this moment.
     PoolStats stats{};
 };
 

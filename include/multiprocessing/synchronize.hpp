@@ -141,8 +141,10 @@ class SemaphoreFace {
 /// gives it back).
 class MP_EXPORT Semaphore : public detail::SemaphoreFace<Semaphore> {
   public:
+    /// With so many permits; 0 is possible. Throws SystemError when there is no memory.
     explicit Semaphore(std::size_t permits = 1);
 
+    /// Gives permits back, or adds new ones.
     void release(std::size_t permits = 1);
     /// Permits that are left; out of date as soon as it is returned.
     std::size_t value() const noexcept;
@@ -160,6 +162,7 @@ class MP_EXPORT Semaphore : public detail::SemaphoreFace<Semaphore> {
 /// SystemError, EPERM), and what a process holds that is killed goes back to the others, within about 100 ms.
 class MP_EXPORT BoundedSemaphore : public detail::SemaphoreFace<BoundedSemaphore> {
   public:
+    /// With so many permits, which are also the most.
     explicit BoundedSemaphore(std::size_t permits = 1);
 
     /// Gives back a permit of this process, or, when it has none, of another one that lives.
@@ -221,7 +224,9 @@ class MP_EXPORT Condition {
         return true;
     }
 
+    /// Wakes as many as `count` of those that wait, in the order in which they came; none later.
     void notify_one(std::size_t count = 1);
+    /// Wakes all that wait now.
     void notify_all();
 
     // Its own lock.
@@ -277,8 +282,11 @@ class MP_EXPORT Event {
 
     /// Sets the flag and lets all waiters go on, also when it is cleared again at once.
     void set();
+    /// Down again: who comes later waits.
     void clear();
+    /// Whether wait() would not wait.
     bool is_set() const noexcept;
+    /// Until it is set; also when it was set and cleared meanwhile.
     void wait() { (void)await(detail::forever); }
     /// Whether the flag was set in time.
     template <class Rep, class Period>
@@ -335,9 +343,11 @@ class MP_EXPORT Barrier {
     /// Makes it as new; who waits gets BrokenBarrier.
     void reset();
 
+    /// How many must come together.
     std::size_t parties() const noexcept;
     /// How many wait now.
     std::size_t waiting() const;
+    /// Whether waiting throws until reset().
     bool broken() const noexcept;
 
     /// \cond internal

@@ -78,6 +78,7 @@ template <class Rep, class Period>
 std::vector<std::size_t> wait(std::initializer_list<Waitable> objects, std::chrono::duration<Rep, Period> limit) {
     return detail::wait_any({objects.begin(), objects.size()}, detail::wait_limit(limit));
 }
+/// Without a limit.
 inline std::vector<std::size_t> wait(std::initializer_list<Waitable> objects) {
     return detail::wait_any({objects.begin(), objects.size()}, detail::forever);
 }
@@ -85,6 +86,7 @@ template <class Rep, class Period>
 std::vector<std::size_t> wait(std::span<const Waitable> objects, std::chrono::duration<Rep, Period> limit) {
     return detail::wait_any(objects, detail::wait_limit(limit));
 }
+/// Without a limit.
 inline std::vector<std::size_t> wait(std::span<const Waitable> objects) {
     return detail::wait_any(objects, detail::forever);
 }
