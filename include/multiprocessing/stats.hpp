@@ -116,6 +116,10 @@ struct TaskTime {
     MP_EXPORT std::string name() const;
 };
 
+/// What holds workers to PoolOptions::memory_limit: nothing, since there is no limit; the kernel's refusal of more private
+/// memory (RLIMIT_DATA); or a control group of version 2 for each worker.
+enum class MemoryLimiter : std::uint8_t { none, data_limit, control_group };
+
 /// What Pool::stats() returns: a moment's picture. Counts of different workers are not taken at one instant.
 struct PoolStats {
     /// Of the pool.
@@ -136,6 +140,13 @@ struct PoolStats {
     std::uint64_t submitted = 0, elements = 0;
     /// Attempts beyond the first; workers that died; attempts ended by a time limit.
     std::uint64_t retried = 0, crashes = 0, timeouts = 0;
+    /// Bytes that each worker may use, when that is limited, and by what.
+    std::uint64_t memory_limit = 0;
+    MemoryLimiter memory_limiter = MemoryLimiter::none;
+    /// Whether work is held back at this moment because memory is short: one task at a time, one worker for each map. And
+    /// how often that has begun.
+    bool short_of_memory = false;
+    std::uint64_t memory_pauses = 0;
     /// What could be done better, each a sentence: advise() of all the above.
     std::vector<std::string> advice{};
 
@@ -154,6 +165,7 @@ MP_EXPORT std::vector<std::string> advise(const PoolStats& stats);
 
 /// `starting`, `initializing`, `waiting`, `working` or `gone`.
 MP_EXPORT const char* to_string(WorkerState state);
+MP_EXPORT const char* to_string(MemoryLimiter limiter);
 /// A table of several lines.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, const PoolStats& stats);
 

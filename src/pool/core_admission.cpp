@@ -32,6 +32,7 @@ void PoolCore::look_at_memory() {
         admission_.look(reading);
     else
         admission_.reset();
+    if (was_open != admission_.open()) insight_.paused(was_open, reading.available);
     if (was_open && !admission_.open()) pause_admission(lock);
     if (!was_open && admission_.open()) resume_admission(lock);
     if (waits) expect_memory_look();

@@ -179,6 +179,8 @@ void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
     worker.generation = callables_.generation();
     if (awaiting_any_) worker.lane->header().awaited.store(0, std::memory_order_relaxed);
     insight_.launched(index, worker.child->pid());
+    if (options_.memory_limit)
+        insight_.limited(worker.memory_group ? MemoryLimiter::control_group : MemoryLimiter::data_limit, *options_.memory_limit);
     workers_[index] = std::move(worker);
     ++life_[index].starts;
     life_[index].started = Clock::now();

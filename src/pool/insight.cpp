@@ -126,6 +126,26 @@ void Insight::gone(std::size_t worker, const LaneMemory& lane, const Death& deat
                     {at, death.planned ? trace::MarkKind::ended : trace::MarkKind::crashed, std::move(text)});
 }
 
+void Insight::limited(MemoryLimiter limiter, std::uint64_t limit) {
+    auto& header = page_.header();
+    header.memory_limit.store(limit, std::memory_order_relaxed);
+    const auto before = header.memory_limiter.exchange(static_cast<std::uint64_t>(limiter), std::memory_order_relaxed);
+    if (before != static_cast<std::uint64_t>(limiter) && os::logs(LogLevel::info))
+        os::LogLine(LogLevel::info, "pool.memory_limited")
+            .add("pool", name_)
+            .add("bytes", limit)
+            .add("by", to_string(limiter));
+}
+
+void Insight::paused(bool now, std::uint64_t available) {
+    auto& header = page_.header();
+    header.short_of_memory.store(now, std::memory_order_relaxed);
+    if (now) trace::add(header.memory_pauses, 1);
+    const LogLevel level = now ? LogLevel::warning : LogLevel::info;
+    if (os::logs(level))
+        os::LogLine(level, now ? "pool.paused" : "pool.resumed").add("pool", name_).add("available_bytes", available);
+}
+
 void Insight::retried(std::size_t worker, std::string task) {
     trace::add(page_.header().retried, 1);
     if (os::logs(LogLevel::info)) os::LogLine(LogLevel::info, "task.retried").add("pool", name_).add("task", task);

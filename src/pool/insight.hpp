@@ -61,6 +61,10 @@ class Insight {
         std::uint64_t element = trace::no_element;
     };
     void gone(std::size_t worker, const LaneMemory& lane, const Death& death);
+    /// What holds workers to their memory limit, of the worker that came last.
+    void limited(MemoryLimiter limiter, std::uint64_t limit);
+    /// Work is held back for want of memory, or goes on; `available` bytes are left.
+    void paused(bool now, std::uint64_t available);
     void retried(std::size_t worker, std::string task);
     void timed_out(std::size_t worker, std::string task);
 

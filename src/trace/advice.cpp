@@ -47,6 +47,11 @@ std::vector<std::string> advise(const PoolStats& stats) {
     if (stats.crashes > 0 && stats.crashes * 20 >= tasks)
         advice.push_back(plural(stats.crashes, "worker", "workers") + " died in " + plural(tasks, "task", "tasks") +
                          ": each death costs the start of another; mend the tasks that crash");
+    if (stats.memory_pauses > 0) {
+        advice.push_back("memory was short " + plural(stats.memory_pauses, "time", "times") +
+                         (stats.short_of_memory ? ", and is now" : "") +
+                         ", and one task ran at a time: fewer workers, or tasks that need less, would not have to wait");
+    }
     // From here on about time: a run too short says nothing.
     if (stats.elapsed < 10ms || tasks == 0) return advice;
 

@@ -63,6 +63,7 @@ PoolStats difference(const PoolStats& after, const PoolStats& before) {
     less(result.retried, before.retried);
     less(result.crashes, before.crashes);
     less(result.timeouts, before.timeouts);
+    less(result.memory_pauses, before.memory_pauses);
     for (std::size_t i = 0; i < std::min(result.workers.size(), before.workers.size()); ++i) {
         WorkerStats& worker = result.workers[i];
         const WorkerStats& old = before.workers[i];

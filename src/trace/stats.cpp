@@ -101,6 +101,18 @@ const char* to_string(WorkerState state) {
     return "unknown";
 }
 
+const char* to_string(MemoryLimiter limiter) {
+    switch (limiter) {
+        case MemoryLimiter::none:
+            return "nothing";
+        case MemoryLimiter::data_limit:
+            return "RLIMIT_DATA";
+        case MemoryLimiter::control_group:
+            return "a control group";
+    }
+    return "unknown";
+}
+
 std::ostream& operator<<(std::ostream& out, const PoolStats& stats) {
     using trace::count_text, trace::duration_text, trace::percent_text;
     const double seconds = static_cast<double>(stats.elapsed.count()) / 1e9;
@@ -115,6 +127,8 @@ std::ostream& operator<<(std::ostream& out, const PoolStats& stats) {
     tell(stats.retried, "retried");
     tell(stats.timeouts, "timed out");
     tell(stats.crashes, stats.crashes == 1 ? "crash" : "crashes");
+    if (stats.memory_limiter != MemoryLimiter::none)
+        out << ", each worker's memory limited by " << to_string(stats.memory_limiter);
     out << "\n\n";
 
     std::vector<Row> rows{

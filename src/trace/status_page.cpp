@@ -223,6 +223,12 @@ std::optional<PoolStats> read_status(std::span<const std::byte> bytes, std::uint
     stats.retried = load(header.retried);
     stats.crashes = load(header.crashes);
     stats.timeouts = load(header.timeouts);
+    stats.memory_limit = load(header.memory_limit);
+    const auto limiter = load(header.memory_limiter);
+    if (limiter <= static_cast<std::uint64_t>(MemoryLimiter::control_group))
+        stats.memory_limiter = static_cast<MemoryLimiter>(limiter);
+    stats.short_of_memory = load(header.short_of_memory) != 0;
+    stats.memory_pauses = load(header.memory_pauses);
     for (std::uint64_t i = 0; i < workers; ++i) {
         const auto& slot = copy.at<WorkerSlot>(slots_at + i * sizeof(WorkerSlot));
         WorkerStats worker;

@@ -70,6 +70,10 @@ struct StatusHeader {
     Field timeouts;
     Field labels;     // how many there are: stored after the label
     Field recording;  // 1: workers write down each task in their lanes
+    Field memory_limit;
+    Field memory_limiter;  // a MemoryLimiter
+    Field short_of_memory;
+    Field memory_pauses;
 };
 
 /// What tasks are called; by the owner, never changed once `labels` counts it. Functions whose name nobody has asked

@@ -88,6 +88,9 @@ TEST_F(PoolAdmission, RunsOneTaskAtATimeUntilThereIsMemoryAgain) {
     for (int x = 0; x < 40; ++x) futures.push_back(pool.submit(task, x));
     is_short = true;
     wait_for_a_look();
+    EXPECT_TRUE(pool.stats().short_of_memory);
+    EXPECT_EQ(pool.stats().memory_pauses, 1U);
+    EXPECT_THAT(pool.stats().advice, ::testing::Contains(::testing::HasSubstr("memory was short 1 time, and is now")));
     gate.set();
     for (int x = 0; x < 40; ++x) EXPECT_EQ(futures[static_cast<std::size_t>(x)].get(), x);
     EXPECT_EQ(most.load(), 1);
@@ -98,6 +101,8 @@ TEST_F(PoolAdmission, RunsOneTaskAtATimeUntilThereIsMemoryAgain) {
     is_short = false;
     first.get();
     second.get();
+    EXPECT_FALSE(pool.stats().short_of_memory);
+    EXPECT_EQ(pool.stats().memory_pauses, 1U);
 }
 
 TEST_F(PoolAdmission, KeepsOneWorkerOfAMapUntilThereIsMemoryAgain) {

@@ -2,8 +2,10 @@
 #include <signal.h>
 
 #include <new>
+#include <sstream>
 #include <vector>
 
+#include "os/memory_limit.hpp"
 #include "pool_fixture.hpp"
 
 namespace {
@@ -51,6 +53,40 @@ TEST_P(PoolMemory, BeyondTheLimitCostsTheTaskAndSaysSo) {
         EXPECT_THAT(error.what(), HasSubstr("passed its memory limit of 256 MiB"));
     }
     EXPECT_EQ(pool.submit(take, 64).get(), 64);
+}
+
+TEST_P(PoolMemory, TheLimitAndWhatHoldsToItAreTold) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    // A worker may have a group where this process may make one.
+    const bool group = !mp::os::memory_group_parents().empty() && mp::os::MemoryGroup::make("told", 1 << 28);
+    const auto expected = group ? mp::MemoryLimiter::control_group : mp::MemoryLimiter::data_limit;
+    Pool pool(limited(options(1)));
+    EXPECT_EQ(pool.stats().memory_limit, 256U << 20);
+    EXPECT_EQ(pool.stats().memory_limiter, expected);
+    std::ostringstream table;
+    table << pool.stats();
+    EXPECT_THAT(table.str(), HasSubstr(std::string("each worker's memory limited by ") + to_string(expected)));
+    Pool free(options(1));
+    EXPECT_EQ(free.stats().memory_limiter, mp::MemoryLimiter::none);
+    EXPECT_EQ(free.stats().memory_limit, 0U);
+}
+
+TEST_P(PoolMemory, BeyondTheLimitIsTriedAgainFromItsOwnBudget) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    Pool pool(limited(options(1)));
+    mp::Value<int> runs(0);
+    const auto task = mp::bind([](mp::Value<int>& count, int mebibytes) { return ++count, take(mebibytes); }, runs);
+    const auto tries = [&](const mp::Retries& retries) {
+        runs.store(0);
+        const auto outcome = pool.submit({.retries = retries}, task, 600).outcome();
+        EXPECT_TRUE(outcome.error().as<MemoryLimitExceeded>());
+        return runs.load();
+    };
+    EXPECT_EQ(tries({.crash = 5}), 1);
+    EXPECT_EQ(tries({.crash = 5, .memory = 2}), 3);
+    runs.store(0);
+    EXPECT_FALSE(pool.map_outcomes(task, std::vector{600}, {.retries = mp::Retries{.memory = 1}})[0].has_value());
+    EXPECT_EQ(runs.load(), 2);
 }
 
 TEST_P(PoolMemory, BeyondTheLimitInAMapCostsOneElement) {

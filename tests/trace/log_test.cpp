@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -108,6 +109,16 @@ TEST_F(Logging, WritesLinesThatCanBeTakenApart) {
         said(LogLevel::info, [] { os::LogLine(LogLevel::info, "x").add("value", "a\nb \x1b[2J \"q\\"); });
     EXPECT_EQ(lines_of(hostile).size(), 1u);
     EXPECT_EQ(hostile.find('\x1b'), std::string::npos);
+}
+
+TEST_F(Logging, TellsWhatHoldsWorkersToTheirMemoryLimitOnce) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    const auto lines = lines_of(said(LogLevel::info, [] { Pool({.workers = 2, .memory_limit = 1 << 30}); }));
+    const auto tells = [](const std::string& line) { return fields(line)["event"] == "pool.memory_limited"; };
+    ASSERT_EQ(std::ranges::count_if(lines, tells), 1);
+    auto record = fields(*std::ranges::find_if(lines, tells));
+    EXPECT_EQ(record["bytes"], "1073741824");
+    EXPECT_THAT(record["by"], testing::AnyOf("a control group", "RLIMIT_DATA"));
 }
 
 // cpython: _TestLogging.test_level
