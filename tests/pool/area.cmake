@@ -27,12 +27,4 @@ mp_pool_refuses(for_each_mismatch "for_each: the function cannot be called with 
 mp_pool_refuses(imap_captures_reference "this lambda captures by reference")
 mp_pool_refuses(imap_wrong_element "map: the function cannot be called with an element of the range")
 
-# Whole programs whose end is what is tested.
-file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/programs/*.cpp)
-foreach(source IN LISTS programs)
-  cmake_path(GET source STEM name)
-  add_executable(pool_${name} ${source})
-  target_link_libraries(pool_${name} PRIVATE multiprocessing::multiprocessing)
-  add_dependencies(test_pool pool_${name})
-endforeach()
-target_compile_definitions(test_pool PRIVATE POOL_PROGRAMS="$<TARGET_FILE_DIR:test_pool>/pool_")
+mp_add_test_programs(pool)
