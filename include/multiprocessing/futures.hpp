@@ -149,11 +149,11 @@ class AsCompleted {
         if (completed_->left() == 0) return false;
         double seconds = -1;
         if (end_) seconds = std::max(0.0, std::chrono::duration<double>(*end_ - Clock::now()).count());
-        const auto index = completed_->next(seconds);
-        if (!index)
+        const auto done = completed_->next(seconds);
+        if (!done)
             throw TaskTimeout(std::to_string(completed_->left()) + " of " + std::to_string(futures_.size()) +
                               " futures are not done");
-        current_.emplace(std::move(futures_[*index]));
+        current_.emplace(std::move(futures_[done->tag]));
         return true;
     }
 

@@ -15,7 +15,6 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -77,23 +76,15 @@ template <>
 class UnderWay<as_they_come> {
   public:
     explicit UnderWay(Engine& engine) : completed_(&engine) {}
-    std::size_t size() const { return tasks_.size(); }
-    void add(std::shared_ptr<PendingTask> task) {
-        completed_.add(task, next_tag_);
-        tasks_.emplace(next_tag_++, std::move(task));
-    }
+    std::size_t size() const { return completed_.left(); }
+    void add(std::shared_ptr<PendingTask> task) { completed_.add(std::move(task)); }
     std::shared_ptr<PendingTask> next() {
-        const auto node = tasks_.extract(*completed_.next(-1));
-        return std::move(node.mapped());
+        return std::static_pointer_cast<PendingTask>(std::move(completed_.next(-1)->pending));
     }
-    void cancel() {
-        for (const auto& [tag, task] : tasks_) task->cancel();
-    }
+    void cancel() { completed_.cancel(); }
 
   private:
     CompletionQueue completed_;
-    std::unordered_map<std::uint64_t, std::shared_ptr<PendingTask>> tasks_;
-    std::uint64_t next_tag_ = 0;
 };
 
 }  // namespace detail

@@ -1,11 +1,10 @@
 #include <multiprocessing/detail/completion_queue.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <unordered_map>
+#include <vector>
 
 #include "base/deadline.hpp"
 #include "pool/callback_thread.hpp"
@@ -13,69 +12,107 @@
 namespace mp::detail {
 
 struct CompletionQueue::State {
+    // One piece of work. Reused for the next when it was given out, with its item.
+    struct Slot {
+        std::shared_ptr<Item> item;
+        std::shared_ptr<Pending> pending;  // only this holds the work: an item may go under an engine's lock, where the
+                                           // last hold on a map must not
+        std::uint64_t tag = 0;
+    };
+
     Engine* only = nullptr;
-    std::mutex mutex;  // guards what follows; taken under an engine's lock, never the other way round
+    std::mutex mutex;  // guards the next three; taken under an engine's lock, never the other way round
     std::condition_variable news;
-    std::deque<std::uint64_t> over;
-    std::atomic<std::size_t> ready{0};  // size of `over`, read without the lock
-    // Of the caller's thread alone: what was not given out. Only this holds the work: an item may go under an engine's
-    // lock, where the last hold on a map must not.
-    std::unordered_map<std::uint64_t, std::pair<std::shared_ptr<Item>, std::shared_ptr<Pending>>> items;
+    std::vector<std::size_t> over;  // slots
+    bool somebody_waits = false;
+    std::atomic<bool> ready{false};  // whether `over` holds something, read without the lock
+    // Of the caller's thread alone.
+    std::vector<Slot> slots;
+    std::vector<std::size_t> free;
+    std::vector<std::size_t> taken;  // what was over when it was looked at last
+    std::size_t given_out = 0;       // of `taken`
 };
 
 struct CompletionQueue::Item final : Completion {
-    Item(std::shared_ptr<State> given_state, std::uint64_t given_tag) : state(std::move(given_state)), tag(given_tag) {}
+    Item(std::shared_ptr<State> given_state, std::size_t given_slot)
+        : state(std::move(given_state)), slot(given_slot) {}
 
     void completed() noexcept override {
         const std::scoped_lock hold(state->mutex);
-        state->over.push_back(tag);
-        state->ready.fetch_add(1, std::memory_order_release);
-        state->news.notify_one();
+        state->over.push_back(slot);
+        state->ready.store(true, std::memory_order_release);
+        if (state->somebody_waits) state->news.notify_one();
     }
 
     std::shared_ptr<State> state;
-    std::uint64_t tag;
+    std::size_t slot;
 };
 
 CompletionQueue::CompletionQueue(Engine* only) : state_(std::make_shared<State>()) { state_->only = only; }
 
 CompletionQueue::~CompletionQueue() {
-    for (const auto& [tag, entry] : state_->items) entry.second->forget(*entry.first);
+    for (const auto& slot : state_->slots)
+        if (slot.pending) slot.pending->forget(*slot.item);
     // Items hold the state, which holds the items.
-    state_->items.clear();
+    state_->slots.clear();
 }
 
 void CompletionQueue::add(std::shared_ptr<Pending> pending, std::uint64_t tag) {
-    auto item = std::make_shared<Item>(state_, tag);
-    const auto& entry = state_->items.emplace(tag, std::pair(std::move(item), std::move(pending))).first->second;
-    if (!entry.second->notify(entry.first, state_->only == nullptr)) entry.first->completed();
+    State& state = *state_;
+    if (state.free.empty()) {
+        state.slots.push_back({std::make_shared<Item>(state_, state.slots.size()), nullptr});
+        state.free.push_back(state.slots.size() - 1);
+        // Told under an engine's lock, where there must be room.
+        state.taken.reserve(state.slots.capacity());
+        const std::scoped_lock hold(state.mutex);
+        state.over.reserve(state.slots.capacity());
+    }
+    State::Slot& slot = state.slots[state.free.back()];
+    state.free.pop_back();
+    slot.pending = std::move(pending);
+    slot.tag = tag;
+    if (!slot.pending->notify(slot.item, state.only == nullptr)) slot.item->completed();
 }
 
-std::size_t CompletionQueue::left() const { return state_->items.size(); }
+std::size_t CompletionQueue::left() const { return state_->slots.size() - state_->free.size(); }
 
-std::optional<std::uint64_t> CompletionQueue::next(double seconds) {
-    if (state_->items.empty()) return std::nullopt;
-    const auto ready = [&] { return state_->ready.load(std::memory_order_acquire) > 0; };
-    if (state_->only) {
-        if (!ready() && !state_->only->help(ready, seconds)) return std::nullopt;
-    } else {
-        std::unique_lock lock(state_->mutex);
-        if (seconds < 0 || seconds > 1e9)
-            state_->news.wait(lock, ready);
-        else if (!state_->news.wait_for(lock, std::chrono::duration<double>(seconds), ready))
-            return std::nullopt;
+std::optional<CompletionQueue::Done> CompletionQueue::next(double seconds) {
+    State& state = *state_;
+    if (left() == 0) return std::nullopt;
+    if (state.given_out == state.taken.size()) {
+        if (!wait(seconds)) return std::nullopt;
+        state.taken.clear();
+        state.given_out = 0;
+        const std::scoped_lock hold(state.mutex);
+        state.taken.swap(state.over);
+        state.ready.store(false, std::memory_order_relaxed);
     }
-    std::uint64_t tag = 0;
-    {
-        const std::scoped_lock hold(state_->mutex);
-        tag = state_->over.front();
-        state_->over.pop_front();
-        state_->ready.fetch_sub(1, std::memory_order_relaxed);
-    }
-    state_->items.erase(tag);
-    return tag;
+    const std::size_t number = state.taken[state.given_out++];
+    State::Slot& slot = state.slots[number];
+    state.free.push_back(number);
+    return Done{slot.tag, std::move(slot.pending)};
 }
 
+// Until something is over.
+bool CompletionQueue::wait(double seconds) {
+    const auto ready = [&] { return state_->ready.load(std::memory_order_acquire); };
+    if (ready()) return true;
+    if (state_->only) return state_->only->help(ready, seconds);
+    std::unique_lock lock(state_->mutex);
+    state_->somebody_waits = true;
+    bool in_time = true;
+    if (seconds < 0 || seconds > 1e9)
+        state_->news.wait(lock, ready);
+    else
+        in_time = state_->news.wait_for(lock, std::chrono::duration<double>(seconds), ready);
+    state_->somebody_waits = false;
+    return in_time;
+}
+
+void CompletionQueue::cancel() {
+    for (const auto& slot : state_->slots)
+        if (slot.pending) slot.pending->cancel();
+}
 namespace {
 
 struct PostedCall final : Completion {

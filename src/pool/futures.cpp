@@ -36,9 +36,9 @@ void wait_pending(const std::vector<std::shared_ptr<Pending>>& all, double secon
     for (std::size_t i = 0; i < all.size(); ++i) completed.add(all[i], i);
     while (completed.left() > 0) {
         const double left = limited ? std::max(0.0, std::chrono::duration<double>(end - Clock::now()).count()) : -1;
-        const auto index = completed.next(left);
-        if (!index || when == ReturnWhen::first_completed) return;
-        if (when == ReturnWhen::first_exception && has_failed(*all[*index])) return;
+        const auto done = completed.next(left);
+        if (!done || when == ReturnWhen::first_completed) return;
+        if (when == ReturnWhen::first_exception && has_failed(*done->pending)) return;
     }
 }
 

@@ -22,16 +22,25 @@ class MP_EXPORT CompletionQueue {
     CompletionQueue(const CompletionQueue&) = delete;
     CompletionQueue& operator=(const CompletionQueue&) = delete;
 
+    struct Done {
+        std::uint64_t tag = 0;
+        std::shared_ptr<Pending> pending;
+    };
+
     /// `tag` is what next() says when it is over. What is over already comes at once.
-    void add(std::shared_ptr<Pending> pending, std::uint64_t tag);
+    void add(std::shared_ptr<Pending> pending, std::uint64_t tag = 0);
     /// Waits for the next that is over; nothing when none is left or `seconds` (below zero: no limit) have passed.
-    std::optional<std::uint64_t> next(double seconds);
+    std::optional<Done> next(double seconds);
     /// Added and not given out by next().
     std::size_t left() const;
+    /// Cancels all that is left.
+    void cancel();
 
   private:
     struct State;
     struct Item;
+    bool wait(double seconds);
+
     std::shared_ptr<State> state_;
 };
 
