@@ -41,17 +41,23 @@ void run_initializer(const Start& start) {
     const auto& entry = detail::resolve<detail::PoolEntry>(*start.initializer);
     serial::Reader state(start.initializer_state, start.initializer_handles);
     detail::PoolCall call;
-    call.step = detail::PoolCall::Step::make;
+    const auto take = [&](detail::PoolCall::Step step) {
+        call.step = step;
+        entry.code(call);
+    };
     call.reader = &state;
-    entry.code(call);
+    take(detail::PoolCall::Step::make);
     serial::Reader no_arguments{{}};
     serial::Writer result;
-    call.step = detail::PoolCall::Step::run;
     call.reader = &no_arguments;
     call.writer = &result;
-    entry.code(call);
-    call.step = detail::PoolCall::Step::drop;
-    entry.code(call);
+    try {
+        take(detail::PoolCall::Step::run);
+    } catch (...) {
+        take(detail::PoolCall::Step::drop);
+        throw;
+    }
+    take(detail::PoolCall::Step::drop);
 }
 
 // The process of a server.
