@@ -52,6 +52,9 @@ struct Packet {
     }
 };
 
+// Not cleared: that would touch more pages than all the rest of a request.
+std::unique_ptr<Packet> new_packet() { return std::make_unique_for_overwrite<Packet>(); }
+
 template <class T>
 base::Expected<void> send(int socket, const T& value, std::span<const int> descriptors = {}) {
     return os::send_message(socket, std::as_bytes(std::span(&value, 1)), descriptors);
@@ -163,7 +166,7 @@ class Server {
     };
 
     bool handle_request() {
-        auto packet = std::make_unique<Packet>();
+        auto packet = new_packet();
         auto received = os::receive_message(control_.get(), packet->bytes);
         if (!received) {
             // Out of descriptors: the request is lost, and the owner is told when it has sent all of it.
@@ -353,7 +356,7 @@ class Server {
 // The one order of a copy that was executed for it.
 [[noreturn]] void run_only_order(int socket, const Packet& first) {
     std::vector<os::UniqueFd> handles;
-    auto packet = std::make_unique<Packet>();
+    auto packet = new_packet();
     packet->bytes = first.bytes;
     packet->size = first.size;
     packet->descriptors = std::move(const_cast<Packet&>(first).descriptors);
@@ -383,7 +386,7 @@ int run_marked_copy(Marker marker, int, char**) {
     close_program_file();
     os::UniqueFd control(marker.socket);
     ::fcntl(control.get(), F_SETFD, FD_CLOEXEC);
-    auto packet = std::make_unique<Packet>();
+    auto packet = new_packet();
     auto received = os::receive_message(control.get(), packet->bytes);
     if (!received || received->size == 0) return 0;
     packet->size = received->size;
