@@ -70,7 +70,7 @@ static std::vector<std::string> threads_now() {
 
 std::vector<std::string> other_threads() {
     // A thread is listed for a moment after it was joined, and one of the library's own before it has said what it is.
-    constexpr int looks = 20;
+    constexpr int looks = 100;
     for (int look = 1;; ++look) {
         auto names = threads_now();
         if (names.empty() || look == looks) return names;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -13,6 +12,7 @@
 
 #include "pool/call_progress.hpp"
 #include "pool/chunk_size.hpp"
+#include "pool/retry_policy.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::detail {
@@ -36,22 +36,6 @@ std::exception_ptr as_remote(const TaskInfo& task) {
     } catch (...) {
         return std::current_exception();
     }
-}
-
-// Whether there is another attempt; waits as long as the delay says.
-bool tries_again(const Retries& retries, int attempt, const std::exception_ptr& error) {
-    if (attempt > retries.exception) return false;
-    try {
-        if (retries.when && !retries.when(Failure(error))) return false;
-    } catch (...) {
-        return false;
-    }
-    const double wait = static_cast<double>(retries.delay.first.nanoseconds().count()) *
-                        std::pow(std::max(1.0, retries.delay.factor), attempt - 1);
-    const double most = static_cast<double>(retries.delay.most.nanoseconds().count());
-    if (wait > 0)
-        std::this_thread::sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(wait, most))));
-    return true;
 }
 
 }  // namespace
@@ -85,6 +69,7 @@ struct LocalTask final : PendingTask {
     std::uint32_t label_number = 0;
     int attempt = 1;
     std::uint64_t call = 0;
+    Clock::time_point due{};  // inline: of its next attempt; under the engine's lock
     std::atomic<bool> done{false};  // released after what follows, acquired by readers
     std::vector<std::byte> result;
     std::vector<serial::Handle> result_handles;
@@ -133,15 +118,16 @@ struct LocalMap final : PendingMap {
     std::vector<std::uint64_t> indices;  // of this round; empty: every position
     std::atomic<std::uint64_t> next{0};  // claimed by workers
     std::uint64_t positions = 0;         // of this round
-    std::size_t shares = 0;              // not left yet; under the engine's lock
+    std::size_t shares = 0;              // not left yet; under the engine's lock, as the next
+    Clock::time_point due{};             // of this round
     std::unique_ptr<Claim[]> claims;     // of this round, one a share
     std::atomic<std::size_t> begun{0};   // shares that have one
     std::shared_ptr<trace::ProgressDisplay> shown;  // by the thread that runs it
     std::exception_ptr interrupted;      // what the user's function threw that was told
     std::mutex mutex;                    // guards the next three
-    std::vector<std::uint64_t> again;
+    std::multimap<Clock::time_point, std::uint64_t> again;  // by when they are due
     std::unordered_map<std::uint64_t, int> attempts;
-    std::map<std::uint64_t, std::exception_ptr> errors;
+    std::map<std::uint64_t, std::exception_ptr> errors;  // of the last attempt
     std::exception_ptr whole;
     std::atomic<bool> done{false};
     std::vector<pool::Watcher> watchers;
@@ -184,20 +170,23 @@ class LocalSink final : public MapSink {
     void element_failed(std::uint64_t element) noexcept override {
         const std::uint64_t position = element / map_.grouping.group;
         work_.failed();
-        const std::scoped_lock hold(map_.mutex);
-        int& attempt = map_.attempts.try_emplace(position, 1).first->second;
         TaskInfo info = map_.info();
         info.index = element;
-        info.attempt = attempt;
-        const auto error = as_remote(info);
-        if (tries_again(map_.retries, attempt, error)) {
-            ++attempt;
-            insight_.retried();
-            map_.again.push_back(position);
-        } else {
-            map_.errors.emplace(position, error);
-            map_.states[position].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_release);
+        info.attempt = 1;
+        {
+            const std::scoped_lock hold(map_.mutex);
+            if (const auto known = map_.attempts.find(position); known != map_.attempts.end())
+                info.attempt = known->second;
         }
+        const auto error = as_remote(info);
+        const auto due = map_.owner->next_attempt(map_.retries, info.attempt, error, position);
+        const std::scoped_lock hold(map_.mutex);
+        map_.errors.insert_or_assign(position, error);
+        map_.states[position].store(static_cast<std::uint8_t>(ElementState::failed), std::memory_order_release);
+        if (!due) return;
+        insight_.retried();
+        map_.attempts.insert_or_assign(position, info.attempt + 1);
+        map_.again.emplace(*due, position);
     }
     void element_encoded(std::uint64_t position, std::span<const std::byte> bytes) override {
         map_.encoded_results[position].assign(bytes.begin(), bytes.end());
@@ -218,9 +207,10 @@ LocalEngine::Made::~Made() {
 }
 
 LocalEngine::LocalEngine(PoolOptions options, Kind kind)
-    : options_(std::move(options)), kind_(kind), callbacks_(*this, options_.name) {
-    const int count = kind == Kind::inline_calls ? 1 : options_.workers.value_or(static_cast<int>(cpu_count()));
-    if (count < 1) throw std::invalid_argument("a pool needs at least 1 worker, not " + std::to_string(count));
+    : options_(std::move(options)), terms_(pool::terms_of(options_)), kind_(kind), callbacks_(*this, options_.name) {
+    const int asked = options_.workers.value_or(static_cast<int>(cpu_count()));
+    if (asked < 1) throw std::invalid_argument("a pool needs at least 1 worker, not " + std::to_string(asked));
+    const int count = kind == Kind::inline_calls ? 1 : asked;
     insight_ = std::make_shared<pool::LocalInsight>(options_.name, static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) {
         workers_.push_back(std::make_unique<Worker>());
@@ -233,6 +223,8 @@ LocalEngine::LocalEngine(PoolOptions options, Kind kind)
 LocalEngine::~LocalEngine() {
     for (auto& worker : workers_)
         if (worker->thread.joinable()) worker->thread.detach();  // in a fork of the owner, where it does not exist
+    // There it would wait for the end of the threads that wait for it.
+    if (owner_ != os::own_pid()) static_cast<void>(held_news_.release());
 }
 
 void LocalEngine::start() {
@@ -300,7 +292,7 @@ std::shared_ptr<PendingTask> LocalEngine::submit(const TaskSpec& spec) {
     task->callable = spec.prepared ? std::static_pointer_cast<LocalCallable>(*spec.prepared) : take_in(spec.callable);
     task->arguments.assign(spec.arguments->bytes().begin(), spec.arguments->bytes().end());
     task->handles.assign(spec.arguments->handles().begin(), spec.arguments->handles().end());
-    task->retries = spec.options->retries.value_or(options_.retries);
+    task->retries = pool::terms_of(*spec.options, terms_).retries;
     task->index = spec.index;
     task->label = spec.options->label;
     task->label_number = task->label.empty() ? task->callable->label : insight_->label(task->label);
@@ -311,14 +303,24 @@ std::shared_ptr<PendingTask> LocalEngine::submit(const TaskSpec& spec) {
         insight_->submitted();
         if (kind_ == Kind::threads) {
             waiting_.push_back({task, nullptr});
-            insight_->queue(waiting_.size(), running_);
+            show_queue(lock);
             news_.notify_all();
             return task;
         }
         ++running_;
+        show_queue(lock);
     }
-    run(*workers_.front(), {task, nullptr});
-    return task;
+    while (true) {
+        run(*workers_.front(), {task, nullptr});
+        Lock lock(mutex_);
+        if (task->poll()) return task;
+        if (!news_.wait_until(lock, task->due, [&] { return terminated_; })) continue;
+        --running_;
+        show_queue(lock);
+        finish(lock, *task);
+        news_.notify_all();
+        return task;
+    }
 }
 
 std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
@@ -336,12 +338,23 @@ std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
     map->has_offsets = !spec.input_offsets.empty();
     map->is_encoded = spec.encoded_results;
     map->worker = spec.worker;
-    map->retries = spec.options->retries.value_or(options_.retries);
+    map->retries = pool::terms_of(*spec.options, terms_).retries;
     map->label = spec.options->label;
     map->label_number = map->label.empty() ? map->callable->label : insight_->label(map->label);
-    map->results.resize((spec.count * spec.result_size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
-    map->states = std::make_unique<std::atomic<std::uint8_t>[]>(spec.count);
-    if (spec.encoded_results) map->encoded_results.resize(spec.count);
+    const auto too_many = [&] {
+        return SystemError(base::error_of(ENOMEM), "cannot hold the results of " + std::to_string(spec.count) +
+                                                       " elements for pool \"" + options_.name + '"');
+    };
+    if (spec.result_size > 0 && spec.count > (~std::uint64_t(0) >> 1) / spec.result_size) throw too_many();
+    try {
+        map->results.resize((spec.count * spec.result_size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+        map->states = std::make_unique<std::atomic<std::uint8_t>[]>(spec.count);
+        if (spec.encoded_results) map->encoded_results.resize(spec.count);
+    } catch (const std::bad_alloc&) {
+        throw too_many();
+    } catch (const std::length_error&) {
+        throw too_many();
+    }
     if (kind_ == Kind::inline_calls && spec.options->progress)
         map->shown = pool::make_display(*map, *spec.options);
     Lock lock(mutex_);
@@ -352,32 +365,50 @@ std::shared_ptr<PendingMap> LocalEngine::map(const MapSpec& spec) {
     }
     insight_->mapped(map->grouping.elements);
     begin_round(lock, map);
-    while (kind_ == Kind::inline_calls && !map->poll()) {
-        const Item item = std::move(waiting_.front());
-        waiting_.pop_front();
-        ++running_;
+    if (kind_ == Kind::threads) return map;
+    ++running_;
+    show_queue(lock);
+    while (!map->poll()) {
+        if (news_.wait_until(lock, map->due, [&] { return terminated_ || map->whole; }))
+            map->next.store(map->positions, std::memory_order_relaxed);
         lock.unlock();
-        run(*workers_.front(), item);
+        run(*workers_.front(), {nullptr, map});
         lock.lock();
     }
     if (map->interrupted) std::rethrow_exception(map->interrupted);
     return map;
 }
 
-void LocalEngine::begin_round(Lock&, const std::shared_ptr<LocalMap>& map) {
+void LocalEngine::begin_round(Lock& lock, const std::shared_ptr<LocalMap>& map) {
     map->positions = map->indices.empty() ? map->count : map->indices.size();
     map->next.store(0, std::memory_order_relaxed);
     map->shares = static_cast<std::size_t>(std::min<std::uint64_t>(workers_.size(), map->positions));
     map->claims = std::make_unique<LocalMap::Claim[]>(map->shares);
     map->begun.store(0, std::memory_order_relaxed);
+    if (kind_ == Kind::inline_calls) return;
+    const bool at_once = map->due <= Clock::now();
     for (std::size_t i = 0; i < map->shares; ++i) {
-        if (kind_ == Kind::inline_calls)
-            waiting_.push_front({nullptr, map});
-        else
+        if (at_once)
             waiting_.push_back({nullptr, map});
+        else
+            delayed_.emplace(map->due, Item{nullptr, map});
     }
-    insight_->queue(waiting_.size(), running_);
+    show_queue(lock);
     news_.notify_all();
+}
+
+std::optional<Clock::time_point> LocalEngine::next_attempt(const Retries& retries, int attempt,
+                                                           const std::exception_ptr& error, std::uint64_t number) {
+    if (attempt > retries.exception) return std::nullopt;
+    if (retries.when) {
+        const std::scoped_lock one_at_a_time(asking_);
+        try {
+            if (!retries.when(Failure(error))) return std::nullopt;
+        } catch (...) {
+            return std::nullopt;
+        }
+    }
+    return Clock::now() + pool::delay_before(retries.delay, attempt + 1, options_.seed, number);
 }
 
 // The callable as this worker made it; callables that nobody else holds any more are dropped now and then.
@@ -398,56 +429,68 @@ void* LocalEngine::object_of(Worker& worker, const std::shared_ptr<LocalCallable
 }
 
 void LocalEngine::run(Worker& worker, Item item) {
-    std::unique_lock<std::recursive_mutex> one_at_a_time;
-    if (kind_ == Kind::inline_calls) one_at_a_time = std::unique_lock(inline_);
-    void* const before = std::exchange(this_local_worker, static_cast<void*>(&worker));
+    std::optional<Clock::time_point> again;
     {
+        std::unique_lock<std::recursive_mutex> one_at_a_time;
+        if (kind_ == Kind::inline_calls) one_at_a_time = std::unique_lock(inline_);
+        void* const before = std::exchange(this_local_worker, static_cast<void*>(&worker));
         const pool::WorkerScope scope(worker.context);
         if (item.task)
-            run_task(worker, *item.task);
+            again = run_task(worker, *item.task);
         else
             run_share(worker, *item.map);
+        this_local_worker = before;
     }
-    this_local_worker = before;
     Lock lock(mutex_);
     --running_;
-    insight_->queue(waiting_.size(), running_);
-    if (item.task)
+    if (again && may_try_again(lock)) {
+        ++item.task->attempt;
+        item.task->due = *again;
+        insight_->retried();
+        if (kind_ == Kind::inline_calls)
+            ++running_;  // the caller goes on with it
+        else
+            delayed_.emplace(*again, std::move(item));
+        show_queue(lock);
+        news_.notify_all();
+        return;
+    }
+    show_queue(lock);  // before it is done: who sees that sees this
+    if (item.task) {
         finish(lock, *item.task);
-    else
+    } else {
         share_left(lock, item.map);
+        if (kind_ == Kind::inline_calls && !item.map->poll()) {
+            ++running_;  // as above
+            show_queue(lock);
+        }
+    }
     news_.notify_all();
 }
 
-void LocalEngine::run_task(Worker& worker, LocalTask& task) {
-    while (true) {
-        const auto begin = Clock::now();
-        std::exception_ptr error;
-        {
-            pool::Stretch stretch(*worker.work, task.label_number, task.index.value_or(trace::no_element), 1, begin);
-            try {
-                serial::Reader reader(task.arguments, task.handles);
-                serial::Writer writer;
-                PoolCall call{.object = object_of(worker, task.callable), .reader = &reader, .writer = &writer};
-                const pool::TaskScope scope(options_.seed, task.call, task.index.value_or(0));
-                task.callable->code(call);
-                task.result.assign(writer.bytes().begin(), writer.bytes().end());
-                task.result_handles.assign(writer.handles().begin(), writer.handles().end());
-            } catch (...) {
-                worker.work->failed();
-                error = as_remote(task.info());
-            }
-            stretch.end(Clock::now(), 1);
+// Returns when it is to be tried again.
+std::optional<Clock::time_point> LocalEngine::run_task(Worker& worker, LocalTask& task) {
+    const auto begin = Clock::now();
+    task.error = nullptr;
+    {
+        pool::Stretch stretch(*worker.work, task.label_number, task.index.value_or(trace::no_element), 1, begin);
+        try {
+            serial::Reader reader(task.arguments, task.handles);
+            serial::Writer writer;
+            PoolCall call{.object = object_of(worker, task.callable), .reader = &reader, .writer = &writer};
+            const pool::TaskScope scope(options_.seed, task.call, task.index.value_or(0));
+            task.callable->code(call);
+            task.result.assign(writer.bytes().begin(), writer.bytes().end());
+            task.result_handles.assign(writer.handles().begin(), writer.handles().end());
+        } catch (...) {
+            worker.work->failed();
+            task.error = as_remote(task.info());
         }
-        learn(1, nanoseconds_since(begin));
-        if (error && tries_again(task.retries, task.attempt, error)) {
-            ++task.attempt;
-            insight_->retried();
-            continue;
-        }
-        task.error = std::move(error);
-        return;
+        stretch.end(Clock::now(), 1);
     }
+    learn(1, nanoseconds_since(begin));
+    if (!task.error) return std::nullopt;
+    return next_attempt(task.retries, task.attempt, task.error, task.index.value_or(task.call));
 }
 
 void LocalEngine::run_share(Worker& worker, LocalMap& map) {
@@ -523,9 +566,11 @@ void LocalEngine::tell_progress(LocalMap& map) {
 MapProgress LocalEngine::progress(LocalMap& map) {
     Lock lock(mutex_);
     const std::scoped_lock hold(map.mutex);
-    const std::uint64_t failed = map.errors.size();
-    if (map.poll()) return {map.grouping.elements, failed};
+    if (map.poll()) return {map.grouping.elements, map.errors.size()};
+    // What waits for another attempt has neither failed nor been done.
+    const std::uint64_t delayed = map.again.size(), failed = map.errors.size() - delayed;
     std::uint64_t done = map.count - map.positions + std::min(map.next.load(std::memory_order_relaxed), map.positions);
+    done -= std::min(done, delayed);
     const std::size_t begun = std::min(map.begun.load(std::memory_order_relaxed), map.shares);
     for (std::size_t i = 0; i < begun; ++i) {
         const LocalMap::Claim& claim = map.claims[i];
@@ -567,9 +612,18 @@ void LocalEngine::finish(Lock&, LocalTask& task) {
 
 void LocalEngine::share_left(Lock& lock, const std::shared_ptr<LocalMap>& map) {
     if (--map->shares > 0) return;
-    map->indices = std::move(map->again);
-    map->again.clear();
-    if (!map->indices.empty() && !map->whole) return begin_round(lock, map);
+    if (!map->again.empty() && !map->whole && may_try_again(lock)) {
+        // Those that are due, or will be first.
+        map->due = map->again.begin()->first;
+        const auto end = map->again.upper_bound(std::max(map->due, Clock::now()));
+        map->indices.clear();
+        for (auto element = map->again.begin(); element != end; ++element) {
+            map->indices.push_back(element->second);
+            map->errors.erase(element->second);
+        }
+        map->again.erase(map->again.begin(), end);
+        return begin_round(lock, map);
+    }
     map->callable.reset();
     map->done.store(true, std::memory_order_release);
     tell(map->watchers);
@@ -613,6 +667,23 @@ bool LocalEngine::may_take(const Worker& worker, const Item& item) const {
     return !item.map || !item.map->worker || workers_[*item.map->worker].get() == &worker;
 }
 
+// What has waited long enough for its next attempt comes first.
+void LocalEngine::take_due(const Lock&) {
+    while (!delayed_.empty() && delayed_.begin()->first <= Clock::now()) {
+        waiting_.push_front(std::move(delayed_.begin()->second));
+        delayed_.erase(delayed_.begin());
+    }
+}
+
+// Until something changes, or `end`; a worker also until something is due.
+void LocalEngine::wait_for_news(Lock& lock, const Worker* worker, Clock::time_point end) {
+    if (worker && !delayed_.empty()) end = std::min(end, delayed_.begin()->first);
+    if (end == Clock::time_point::max())
+        news_.wait(lock);
+    else
+        news_.wait_until(lock, end);
+}
+
 // A task that waits for others of its pool does some of them meanwhile: its thread may be the only one. The newest first:
 // these are its own as a rule, so that the stack does not grow by all that wait before them and will wait in their turn.
 bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double seconds) {
@@ -622,6 +693,7 @@ bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double
     while (!done()) {
         if (limited && Clock::now() >= end) return false;
         Worker* const worker = own_worker();
+        if (worker) take_due(lock);
         if (const auto last = worker ? last_for(*worker) : waiting_.end(); last != waiting_.end()) {
             Item item = std::move(*last);
             waiting_.erase(last);
@@ -629,10 +701,8 @@ bool LocalEngine::wait_for(Lock& lock, const std::function<bool()>& done, double
             lock.unlock();
             run(*worker, std::move(item));
             lock.lock();
-        } else if (limited) {
-            news_.wait_until(lock, end);
         } else {
-            news_.wait(lock);
+            wait_for_news(lock, worker, limited ? end : Clock::time_point::max());
         }
     }
     return true;
@@ -653,10 +723,17 @@ bool LocalEngine::help(const std::function<bool()>& done, double seconds) {
 
 bool LocalEngine::cancel(LocalTask& task) {
     Lock lock(mutex_);
-    const auto found = std::ranges::find_if(waiting_, [&](const Item& item) { return item.task.get() == &task; });
-    if (found == waiting_.end()) return false;
-    const auto held = std::move(found->task);
-    waiting_.erase(found);
+    const auto is_it = [&](const Item& item) { return item.task.get() == &task; };
+    std::shared_ptr<LocalTask> held;
+    if (const auto found = std::ranges::find_if(waiting_, is_it); found != waiting_.end()) {
+        held = std::move(found->task);
+        waiting_.erase(found);
+    } else {
+        const auto delayed = std::ranges::find_if(delayed_, [&](const auto& entry) { return is_it(entry.second); });
+        if (delayed == delayed_.end()) return false;
+        held = std::move(delayed->second.task);
+        delayed_.erase(delayed);
+    }
     held->error = std::make_exception_ptr(TaskCancelled(held->info()));
     finish(lock, *held);
     news_.notify_all();
@@ -669,17 +746,20 @@ bool LocalEngine::cancel(LocalMap& map) {
     map.whole = std::make_exception_ptr(TaskCancelled(map.info()));
     map.next.store(map.positions, std::memory_order_relaxed);
     std::vector<std::shared_ptr<LocalMap>> shares;
-    std::erase_if(waiting_, [&](const Item& item) {
+    const auto is_its = [&](const Item& item) {
         if (item.map.get() != &map) return false;
         shares.push_back(item.map);
         return true;
-    });
+    };
+    std::erase_if(waiting_, is_its);
+    std::erase_if(delayed_, [&](const auto& entry) { return is_its(entry.second); });
     for (const auto& share : shares) share_left(lock, share);
     news_.notify_all();
     return true;
 }
 
 void LocalEngine::cancel_waiting(Lock& lock, const char* reason) {
+    for (auto& [due, item] : std::exchange(delayed_, {})) waiting_.push_back(std::move(item));
     for (auto& item : std::exchange(waiting_, {})) {
         if (item.task) {
             item.task->error = std::make_exception_ptr(TaskCancelled(item.task->info(), reason));
@@ -715,9 +795,10 @@ void LocalEngine::initialize(Worker& worker) {
         code(call);
         worker.work->initialized();
     } catch (...) {
-        const std::string cause = "its initializer failed: " + std::string(Failure(std::current_exception()).what());
+        const std::string cause = "its initializer failed: " + std::string(Failure(as_remote({.function = "initializer"})).what());
         Lock lock(mutex_);
         if (broken_.empty()) broken_ = cause;
+        for (auto& [due, item] : std::exchange(delayed_, {})) waiting_.push_back(std::move(item));
         const auto error = std::make_exception_ptr(PoolBroken("pool \"" + options_.name + "\" is broken: " + broken_));
         for (auto& item : std::exchange(waiting_, {})) {
             if (item.task) {
@@ -736,10 +817,11 @@ void LocalEngine::run_worker(Worker& worker) {
     initialize(worker);
     Lock lock(mutex_);
     while (true) {
-        news_.wait(lock, [&] { return stopping_ || (next_for(worker) != waiting_.end() && broken_.empty()); });
+        take_due(lock);
         const auto next = next_for(worker);
         if (next == waiting_.end() || !broken_.empty()) {
             if (stopping_) break;
+            wait_for_news(lock, &worker, Clock::time_point::max());
             continue;
         }
         Item item = std::move(*next);
@@ -786,7 +868,7 @@ void LocalEngine::terminate() {
     require_owner();
     {
         Lock lock(mutex_);
-        closed_ = true;
+        closed_ = terminated_ = true;
         cancel_waiting(lock, "the pool was terminated");
     }
     join();
@@ -818,6 +900,7 @@ template <detail::LocalEngine::Kind kind>
 std::shared_ptr<detail::Engine> make_local(PoolOptions options) {
     const EngineLimits& limits = options.engine.limits();
     require(options, options.start_method.has_value(), limits.has_processes, "start_method");
+    require(options, options.memory_limit.has_value(), limits.has_processes, "memory_limit");
     require(options, options.max_tasks_per_worker.has_value(), limits.replaces_workers, "max_tasks_per_worker");
     require(options, options.max_worker_growth.has_value(), limits.replaces_workers, "max_worker_growth");
     require(options, options.max_worker_age.has_value(), limits.replaces_workers, "max_worker_age");

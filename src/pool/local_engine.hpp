@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +16,7 @@
 #include <multiprocessing/pool.hpp>
 
 #include "os/own_pid.hpp"
+#include "pool/call_terms.hpp"
 #include "pool/callback_thread.hpp"
 #include "pool/local_insight.hpp"
 #include "pool/map_progress.hpp"
@@ -57,9 +60,14 @@ class LocalEngine final : public Engine {
     MapProgress progress(LocalMap& map);
     bool notify(const std::atomic<bool>& done, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
     void forget(std::vector<pool::Watcher>& watchers, const Completion& completion);
+    /// When what failed in this attempt is to be tried again; nothing: never. `number` names the chance of its delay.
+    std::optional<std::chrono::steady_clock::time_point> next_attempt(const Retries& retries, int attempt,
+                                                                      const std::exception_ptr& error,
+                                                                      std::uint64_t number);
 
   private:
     using Lock = std::unique_lock<std::mutex>;
+    using Clock = std::chrono::steady_clock;
 
     // A callable as one worker made it.
     struct Made {
@@ -87,7 +95,7 @@ class LocalEngine final : public Engine {
     void initialize(Worker& worker);
     void run_worker(Worker& worker);
     void run(Worker& worker, Item item);
-    void run_task(Worker& worker, LocalTask& task);
+    std::optional<Clock::time_point> run_task(Worker& worker, LocalTask& task);
     void run_share(Worker& worker, LocalMap& map);
     void tell_progress(LocalMap& map);
     void* object_of(Worker& worker, const std::shared_ptr<LocalCallable>& callable);
@@ -95,27 +103,35 @@ class LocalEngine final : public Engine {
     std::deque<Item>::iterator next_for(const Worker& worker);
     std::deque<Item>::iterator last_for(const Worker& worker);
     bool may_take(const Worker& worker, const Item& item) const;
+    bool may_try_again(const Lock&) const { return !terminated_ && broken_.empty(); }
+    void show_queue(const Lock&) { insight_->queue(waiting_.size(), running_); }
+    void take_due(const Lock&);
+    void wait_for_news(Lock& lock, const Worker* worker, Clock::time_point end);
     bool wait_for(Lock& lock, const std::function<bool()>& done, double seconds);
     void finish(Lock& lock, LocalTask& task);
     void share_left(Lock& lock, const std::shared_ptr<LocalMap>& map);
     void begin_round(Lock& lock, const std::shared_ptr<LocalMap>& map);
     void tell(std::vector<pool::Watcher>& watchers);
     void cancel_waiting(Lock& lock, const char* reason);
-    bool nothing_left() const { return waiting_.empty() && running_ == 0; }
+    bool nothing_left() const { return waiting_.empty() && delayed_.empty() && running_ == 0; }
     void learn(std::uint64_t tasks, std::uint64_t nanoseconds);
 
     const PoolOptions options_;
+    const pool::CallTerms terms_;
     const Kind kind_;
     const pid_t owner_ = os::own_pid();
     std::shared_ptr<pool::LocalInsight> insight_;
     mutable std::mutex mutex_;  // guards what follows
-    std::condition_variable news_;
+    std::unique_ptr<std::condition_variable> held_news_ = std::make_unique<std::condition_variable>();
+    std::condition_variable& news_ = *held_news_;
     std::deque<Item> waiting_;  // for what is shown, a worker's share of a map is one
-    std::size_t running_ = 0;
-    bool closed_ = false, stopping_ = false;
+    std::multimap<Clock::time_point, Item> delayed_;  // what waits for another attempt, by when it is due; not inline
+    std::size_t running_ = 0;                         // inline: with what waits for another attempt
+    bool closed_ = false, stopping_ = false, terminated_ = false;
     std::string broken_;
     std::unordered_map<std::string, std::shared_ptr<LocalCallable>> callables_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::recursive_mutex asking_;  // Retries::when is asked one at a time
     std::recursive_mutex inline_;  // inline calls: one at a time, and from within one another
     std::atomic<std::uint64_t> mean_ns_{0};
     std::mutex ending_;

@@ -12,8 +12,8 @@ using namespace mp::test;
 using mp::Pool;
 using mp::TaskCancelled;
 
-using PoolCancel = PoolByEveryMethod;
-MP_EVERY_METHOD(PoolCancel);
+using PoolCancel = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolCancel);
 
 int same(int x) { return x; }
 void hang(mp::Value<int> begun) {
@@ -22,6 +22,7 @@ void hang(mp::Value<int> begun) {
 }
 
 TEST_P(PoolCancel, ARunningTaskIsStoppedAndOnlyItsWorkerIsReplaced) {
+    MP_SKIP_UNLESS(stops_tasks);
     Pool pool(options(1));
     mp::Value<int> begun(0);
     const auto before = pool.pids();
@@ -38,6 +39,7 @@ TEST_P(PoolCancel, ARunningTaskIsStoppedAndOnlyItsWorkerIsReplaced) {
 }
 
 TEST_P(PoolCancel, ATaskThatHeedsItsTokenCostsNoWorker) {
+    MP_SKIP_UNLESS(stops_tasks);
     auto given = options(1);
     given.stop_ladder.token = patience;
     Pool pool(given);
@@ -57,6 +59,7 @@ TEST_P(PoolCancel, ATaskThatHeedsItsTokenCostsNoWorker) {
 }
 
 TEST_P(PoolCancel, ARunningMapIsStopped) {
+    MP_SKIP_UNLESS(stops_tasks);
     Pool pool(options());
     mp::Value<int> begun(0);
     auto map = pool.map_async(mp::bind([](mp::Value<int> word, int) { hang(word); }, begun), mp::range(0, 1000));
@@ -68,6 +71,7 @@ TEST_P(PoolCancel, ARunningMapIsStopped) {
 }
 
 TEST_P(PoolCancel, CancellingWhileTasksEndLosesNone) {
+    MP_SKIP_UNLESS(is_parallel);
     Pool pool(options());
     int cancelled = 0;
     for (int round = 0; round < 200; ++round) {

@@ -16,8 +16,8 @@ using mp::Pool;
 using mp::TaskTimeout;
 using Clock = std::chrono::steady_clock;
 
-using PoolDeadline = PoolByEveryMethod;
-MP_EVERY_METHOD(PoolDeadline);
+using PoolDeadline = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolDeadline);
 using PoolDeadlineOnce = PoolTest;
 
 int same(int x) { return x; }
@@ -34,6 +34,7 @@ int heed_the_token(int x) {
 }
 
 TEST_P(PoolDeadline, ATaskOverItsTimeIsStoppedAndOnlyItsWorkerIsReplaced) {
+    MP_SKIP_UNLESS(stops_tasks);
     Pool pool(options());
     const auto before = pool.pids();
     const auto start = Clock::now();
@@ -56,6 +57,7 @@ TEST_P(PoolDeadline, ATaskOverItsTimeIsStoppedAndOnlyItsWorkerIsReplaced) {
 }
 
 TEST_P(PoolDeadline, ATaskThatHeedsItsTokenCostsNoWorker) {
+    MP_SKIP_UNLESS(stops_tasks);
     auto given = options(1);
     given.stop_ladder.token = patience;
     Pool pool(given);
@@ -71,6 +73,7 @@ TEST_P(PoolDeadline, ATaskThatHeedsItsTokenCostsNoWorker) {
 }
 
 TEST_P(PoolDeadline, AnElementOverItsTimeHarmsNoOtherAndNoneIsRunTwice) {
+    MP_SKIP_UNLESS(stops_tasks);
     Pool pool(options());
     mp::Array<int> runs(300);
     auto run = [](mp::Array<int> counts, int x) {
@@ -101,6 +104,7 @@ TEST_F(PoolDeadlineOnce, TimeInTheQueueDoesNotCount) {
 
 // cpython: ExecutorTest: map timeout delivers what was ready, then a timeout error
 TEST_P(PoolDeadline, TheTimeOfACallEndsWhatRunsAndWhatHasNotBegun) {
+    MP_SKIP_UNLESS(stops_tasks);
     Pool pool(options());
     pool.map(same, mp::range(0, 100));
     const auto outcomes = pool.map_outcomes(hang_if, std::vector{1, 2, -1, -1, 5, -1, 7, 8}, {.chunk_size = 1, .timeout = 300ms});

@@ -16,25 +16,11 @@
 namespace {
 
 using namespace mp::test;
-using mp::EngineChoice;
 using mp::Pool;
 using mp::PoolOptions;
 
-class PoolEngine : public LeakCheck, public ::testing::WithParamInterface<EngineChoice> {
-  protected:
-    PoolOptions options(int workers = 2) const {
-        PoolOptions result;
-        result.workers = workers;
-        result.engine = GetParam();
-        return result;
-    }
-    const mp::EngineLimits& limits() const { return GetParam().limits(); }
-};
-INSTANTIATE_TEST_SUITE_P(Engines, PoolEngine, ::testing::Values(EngineChoice(), mp::threads(), mp::inline_engine()),
-                         [](const auto& info) { return info.param.limits().name; });
-
-#define SKIP_UNLESS(promise) \
-    if (!limits().promise) GTEST_SKIP() << limits().name << " does not promise " #promise
+using PoolEngine = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolEngine);
 
 int twice(int x) { return 2 * x; }
 int fail_on_three(int x) {
@@ -218,7 +204,7 @@ TEST_P(PoolEngine, CloseAndTerminateRefuseMore) {
 }
 
 TEST_P(PoolEngine, ATaskThatCrashesCostsItselfAlone) {
-    SKIP_UNLESS(isolates_crashes);
+    MP_SKIP_UNLESS(isolates_crashes);
     MP_SKIP_UNDER_SANITIZERS("the crash is raw");
     Pool pool(options());
     EXPECT_NE(pool.submit([] { ::abort(); }).outcome().error().worker_lost(), nullptr);
@@ -244,7 +230,7 @@ TEST_P(PoolEngine, RunsOnEachWorkerOnce) {
 }
 
 TEST_P(PoolEngine, CancelsWhatHasNotBegun) {
-    SKIP_UNLESS(is_parallel);
+    MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
     mp::Event begun, open;
     auto held = pool.submit([](mp::Event b, mp::Event o) { b.set(), o.wait(); }, begun, open);

@@ -19,7 +19,8 @@ using mp::Future;
 using mp::Pool;
 using mp::ReturnWhen;
 
-using PoolFuture = PoolTest;
+using PoolFuture = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolFuture);
 
 int twice(int x) { return 2 * x; }
 int fail_on_three(int x) {
@@ -40,8 +41,8 @@ struct Gate {
     Future<int> submit(Pool& pool, int value) { return pool.submit(hold, begun, open, value); }
 };
 
-TEST_F(PoolFuture, OfAMapGivesWhatMapReturns) {
-    Pool pool(2);
+TEST_P(PoolFuture, OfAMapGivesWhatMapReturns) {
+    Pool pool(options());
     Future<std::vector<int>> later = pool.map_async(twice, mp::range(0, 1000));
     const auto strings = pool.starmap_async([](int a, const std::string& b) { return b + std::to_string(a); },
                                             std::vector<std::pair<int, std::string>>{{1, "a"}, {2, "b"}});
@@ -53,15 +54,16 @@ TEST_F(PoolFuture, OfAMapGivesWhatMapReturns) {
     EXPECT_TRUE(pool.map_async(twice, std::vector<int>()).get().empty());
 }
 
-TEST_F(PoolFuture, OfAMapThrowsTheFirstError) {
-    Pool pool(2);
+TEST_P(PoolFuture, OfAMapThrowsTheFirstError) {
+    Pool pool(options());
     auto later = pool.map_async(fail_on_three, mp::range(0, 10));
     EXPECT_EQ(error_of<std::domain_error>([&] { later.get(); }), "three");
     EXPECT_FALSE(later.outcome());
 }
 
-TEST_F(PoolFuture, OfAMapThatIsDroppedOrCancelledLeavesThePoolWhole) {
-    Pool pool(2);
+TEST_P(PoolFuture, OfAMapThatIsDroppedOrCancelledLeavesThePoolWhole) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options());
     Gate gate;
     std::vector<Future<int>> held{gate.submit(pool, 1), gate.submit(pool, 2)};
     ASSERT_TRUE(gate.begun.wait_for(patience));
@@ -76,8 +78,8 @@ TEST_F(PoolFuture, OfAMapThatIsDroppedOrCancelledLeavesThePoolWhole) {
     EXPECT_EQ(pool.map(twice, mp::range(0, 3)), (std::vector{0, 2, 4}));
 }
 
-TEST_F(PoolFuture, BringsMoveOnlyAndLargeResults) {
-    Pool pool(1);
+TEST_P(PoolFuture, BringsMoveOnlyAndLargeResults) {
+    Pool pool(options(1));
     EXPECT_EQ(*pool.submit(owned, 7).get(), 7);
     const auto large = pool.submit([](std::size_t n) { return std::vector<char>(n, 'x'); }, std::size_t(40) << 20);
     EXPECT_EQ(large.get().size(), std::size_t(40) << 20);
@@ -86,8 +88,9 @@ TEST_F(PoolFuture, BringsMoveOnlyAndLargeResults) {
 }
 
 // cpython: WaitTests (return conditions, already complete, earlier failure, timeout splits sets)
-TEST_F(PoolFuture, WaitReturnsWhenItsConditionIsMet) {
-    Pool pool(2);
+TEST_P(PoolFuture, WaitReturnsWhenItsConditionIsMet) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options());
     Gate gate;
     auto held = gate.submit(pool, 5);
     auto quick = pool.submit(twice, 1);
@@ -115,8 +118,8 @@ TEST_F(PoolFuture, WaitReturnsWhenItsConditionIsMet) {
     EXPECT_TRUE(mp::wait(std::vector<Future<int>>()).done.empty());
 }
 
-TEST_F(PoolFuture, WaitTakesFuturesOfSeveralPools) {
-    Pool one(1), two(1);
+TEST_P(PoolFuture, WaitTakesFuturesOfSeveralPools) {
+    Pool one(options(1)), two(options(1));
     const std::vector futures{one.submit(twice, 1), two.submit(twice, 2)};
     EXPECT_EQ(mp::wait(futures, patience).done.size(), 2U);
     int sum = 0;
@@ -125,8 +128,9 @@ TEST_F(PoolFuture, WaitTakesFuturesOfSeveralPools) {
     EXPECT_EQ(sum, 6);
 }
 
-TEST_F(PoolFuture, WaitTakesFuturesBesideOtherObjects) {
-    Pool pool(1);
+TEST_P(PoolFuture, WaitTakesFuturesBesideOtherObjects) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options(1));
     mp::Queue<int> queue;
     Gate gate;
     auto held = gate.submit(pool, 5);
@@ -140,8 +144,9 @@ TEST_F(PoolFuture, WaitTakesFuturesBesideOtherObjects) {
 }
 
 // cpython: AsCompletedTests (finished first, duplicates once, timeout counts)
-TEST_F(PoolFuture, AsCompletedGivesFinishedOnesFirstAndEachOnce) {
-    Pool pool(2);
+TEST_P(PoolFuture, AsCompletedGivesFinishedOnesFirstAndEachOnce) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options());
     Gate gate;
     auto held = gate.submit(pool, 5);
     auto quick = pool.submit(twice, 1);
@@ -154,8 +159,9 @@ TEST_F(PoolFuture, AsCompletedGivesFinishedOnesFirstAndEachOnce) {
     EXPECT_EQ(order, (std::vector{2, 5}));
 }
 
-TEST_F(PoolFuture, AsCompletedSaysHowManyAreLeftWhenTimeIsUp) {
-    Pool pool(2);
+TEST_P(PoolFuture, AsCompletedSaysHowManyAreLeftWhenTimeIsUp) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options());
     Gate gate;
     auto held = gate.submit(pool, 5);
     auto quick = pool.submit(twice, 1);
@@ -169,11 +175,12 @@ TEST_F(PoolFuture, AsCompletedSaysHowManyAreLeftWhenTimeIsUp) {
 }
 
 // cpython: FutureTests (callback on result, on error, on cancel, when already done)
-TEST_F(PoolFuture, CallbacksRunOnOneThreadWhateverCameOfTheTask) {
+TEST_P(PoolFuture, CallbacksRunOnOneThreadWhateverCameOfTheTask) {
+    MP_SKIP_UNLESS(is_parallel);
     std::atomic<int> called{0};
     std::set<std::thread::id> threads;
     {
-        Pool pool(1);
+        Pool pool(options(1));
         Gate gate;
         auto held = gate.submit(pool, 5);
         auto failing = pool.submit(fail, 1);
@@ -198,19 +205,21 @@ TEST_F(PoolFuture, CallbacksRunOnOneThreadWhateverCameOfTheTask) {
 }
 
 // Nobody waits for the pool while its callbacks are awaited.
-TEST_F(PoolFuture, CallbacksComeWhileNobodyWaits) {
-    Pool pool(2);
+TEST_P(PoolFuture, CallbacksComeWhileNobodyWaits) {
+    Pool pool(options());
     std::atomic<int> called{0};
     for (int i = 0; i < 500; ++i) pool.submit(twice, i).add_done_callback([&] { ++called; });
     EXPECT_TRUE(eventually([&] { return called == 500; }));
 }
 
 // cpython: FutureTests (callback that throws is logged and later ones still run)
-TEST_F(PoolFuture, ACallbackThatThrowsIsReportedAndLaterOnesStillRun) {
+TEST_P(PoolFuture, ACallbackThatThrowsIsReportedAndLaterOnesStillRun) {
     ::testing::internal::CaptureStderr();
     int called = 0;
     {
-        Pool pool({.workers = 1, .name = "careless"});
+        auto given = options(1);
+        given.name = "careless";
+        Pool pool(given);
         auto future = pool.submit(twice, 1);
         future.add_done_callback([] { throw std::runtime_error("oops"); });
         future.add_done_callback([&] { ++called; });
@@ -220,17 +229,17 @@ TEST_F(PoolFuture, ACallbackThatThrowsIsReportedAndLaterOnesStillRun) {
     EXPECT_EQ(called, 1);
 }
 
-TEST_F(PoolFuture, ACallbackMayUseThePool) {
-    Pool pool(1);
+TEST_P(PoolFuture, ACallbackMayUseThePool) {
+    Pool pool(options(1));
     std::atomic<int> sum{0};
     pool.submit(twice, 1).add_done_callback([&](Future<int>& first) { sum = first.get() + pool.apply(twice, 10); });
     EXPECT_TRUE(eventually([&] { return sum == 22; }));
 }
 
-TEST_F(PoolFuture, CallbacksAfterThePoolHasEndedRunAtOnce) {
+TEST_P(PoolFuture, CallbacksAfterThePoolHasEndedRunAtOnce) {
     std::optional<Future<int>> future;
     {
-        Pool pool(1);
+        Pool pool(options(1));
         future = pool.submit(twice, 1);
     }
     std::thread::id where;
@@ -262,8 +271,8 @@ Detached sum_up(Pool& pool, std::atomic<int>& result) {
     result = sum;
 }
 
-TEST_F(PoolFuture, CanBeAwaitedByACoroutine) {
-    Pool pool(2);
+TEST_P(PoolFuture, CanBeAwaitedByACoroutine) {
+    Pool pool(options());
     std::atomic<int> result{0};
     std::atomic<int> other{0};
     sum_up(pool, result);
@@ -271,9 +280,10 @@ TEST_F(PoolFuture, CanBeAwaitedByACoroutine) {
     EXPECT_TRUE(eventually([&] { return result == 2457 && other == 2457; }));
 }
 
-TEST_F(PoolFuture, CallbacksComeWhenAWorkerDies) {
+TEST_P(PoolFuture, CallbacksComeWhenAWorkerDies) {
+    MP_SKIP_UNLESS(isolates_crashes);
     MP_SKIP_UNDER_SANITIZERS("the crash is raw");
-    Pool pool(1);
+    Pool pool(options(1));
     std::atomic<bool> lost{false};
     pool.submit([] { ::raise(SIGKILL); }).add_done_callback([&](Future<void>& future) {
         lost = future.outcome().error().worker_lost() != nullptr;

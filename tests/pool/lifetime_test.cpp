@@ -21,8 +21,8 @@ using mp::Pool;
 using mp::PoolOptions;
 using Clock = std::chrono::steady_clock;
 
-using PoolLifetime = PoolByEveryMethod;
-MP_EVERY_METHOD(PoolLifetime);
+using PoolLifetime = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolLifetime);
 using PoolLifetimeOnce = PoolTest;
 
 int same(int x) { return x; }
@@ -49,8 +49,8 @@ TEST_P(PoolLifetime, HasAsManyWorkersAsAskedAndRefusesNone) {
         EXPECT_THAT(error_of<std::invalid_argument>([&] { Pool pool(options(wrong)); }), ::testing::HasSubstr(std::to_string(wrong)));
     }
     Pool pool(options(3));
-    EXPECT_EQ(pool.workers(), 3);
-    EXPECT_EQ(pool.pids().size(), 3U);
+    EXPECT_EQ(pool.workers(), limits().is_parallel ? 3 : 1);
+    EXPECT_EQ(pool.pids().size(), limits().has_processes ? 3U : 1U);
 }
 
 // cpython: _TestPoolWorkerLifetime.test_pool_maxtasksperchild_invalid
@@ -61,6 +61,7 @@ TEST_F(PoolLifetimeOnce, RefusesFewerThanOneTaskAWorker) {
 // cpython: TestInitializers.test_pool_initializer
 // cpython: InitializerMixin
 TEST_P(PoolLifetime, TheInitializerRunsInEveryWorkerOnce) {
+    MP_SKIP_UNLESS(has_processes);
     PoolOptions with = options(3);
     with.initializer = fill_table;
     {
@@ -81,6 +82,7 @@ TEST_P(PoolLifetime, TheInitializerRunsInEveryWorkerOnce) {
 
 // cpython: FailingInitializerMixin
 TEST_P(PoolLifetime, AFailingInitializerBreaksThePoolAndSaysWhy) {
+    MP_SKIP_UNLESS(isolates_crashes);
     MP_SKIP_UNDER_SANITIZERS("a crash ends with an exit code there");
     const std::pair<void (*)(), const char*> cases[] = {
         {throw_early, "no tables today"}, {crash_early, "SIGSEGV"}, {exit_early, "exited with code 3"}};
@@ -100,6 +102,7 @@ TEST_P(PoolLifetime, AFailingInitializerBreaksThePoolAndSaysWhy) {
 // cpython: _TestPoolWorkerLifetime.test_pool_worker_lifetime
 // cpython: ProcessPoolExecutorTest: worker replaced after k tasks
 TEST_P(PoolLifetime, WorkersAreReplacedAfterTheirShareOfTasks) {
+    MP_SKIP_UNLESS(replaces_workers);
     for (const int share : {1, 10}) {
         PoolOptions with = options();
         with.max_tasks_per_worker = share;
@@ -120,6 +123,7 @@ TEST_P(PoolLifetime, WorkersAreReplacedAfterTheirShareOfTasks) {
 
 // cpython: _TestPoolWorkerLifetime.test_pool_worker_lifetime_early_close
 TEST_P(PoolLifetime, CloseWithWorkersOfOneTaskDoesNotHangJoin) {
+    MP_SKIP_UNLESS(replaces_workers);
     PoolOptions with = options(3);
     with.max_tasks_per_worker = 1;
     Pool pool(with);
@@ -145,13 +149,14 @@ TEST_P(PoolLifetime, ClosedItTakesNothingMoreAndFinishesWhatItHas) {
     error_of<mp::Error>([&] { pool.map(same, mp::range(0)); });
     pool.join();
     pool.join();
-    EXPECT_TRUE(pool.pids().empty());
+    EXPECT_EQ(pool.pids().empty(), limits().has_processes);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(futures[static_cast<std::size_t>(i)].get(), i);
     pool.terminate();
 }
 
 // cpython: _TestPool.test_terminate
 TEST_P(PoolLifetime, TerminateWithTenThousandTasksQueuedIsPrompt) {
+    MP_SKIP_UNLESS(stops_tasks);
     Pool pool(options());
     std::vector<mp::Future<void>> futures;
     for (int i = 0; i < 10'000; ++i) futures.push_back(pool.submit([] { ::sleep(100); }));
@@ -179,6 +184,7 @@ TEST_P(PoolLifetime, TheDestructorFinishesWhatWasSubmitted) {
 
 // cpython: ExecutorShutdownTest: cancel_futures cancels some, lets running ones finish, leaves none pending
 TEST_P(PoolLifetime, TheDestructorCancelsWhatHasNotBegunWhenAnExceptionUnwinds) {
+    MP_SKIP_UNLESS(is_parallel);
     std::vector<mp::Future<void>> futures;
     const auto begin = Clock::now();
     try {
@@ -219,6 +225,7 @@ TEST_P(PoolLifetime, ATaskMayRunAPoolOfItsOwn) {
 }
 
 TEST_P(PoolLifetime, InAForkOfItsOwnerItIsRefusedAndHarmless) {
+    MP_SKIP_UNLESS(is_parallel);
     auto pool = std::make_unique<Pool>(options());
     auto pending = pool->submit([] { return ::usleep(300'000); });
     Child child([&] {

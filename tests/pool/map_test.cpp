@@ -33,8 +33,8 @@ std::size_t length(std::string text) { return text.size(); }
 int add(int a, int b) { return a + b; }
 void nothing(int) {}
 
-using PoolMap = PoolByEveryMethod;
-MP_EVERY_METHOD(PoolMap);
+using PoolMap = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolMap);
 using PoolMapOnce = PoolTest;
 
 // cpython: _TestPool.test_map
@@ -128,8 +128,8 @@ TEST_F(PoolMapOnce, TakesAMillionElements) {
     EXPECT_EQ(shouts.size(), 100'000U);
 }
 
-TEST_F(PoolMapOnce, TakesRangesUpToTheEndOfTheNumbers) {
-    Pool pool(2);
+TEST_P(PoolMap, TakesRangesUpToTheEndOfTheNumbers) {
+    Pool pool(options());
     const std::uint64_t top = ~std::uint64_t(0);
     EXPECT_EQ(pool.map(same, mp::range(top - 3, top)), (std::vector{top - 3, top - 2, top - 1}));
     const auto low = std::numeric_limits<std::int64_t>::min();
@@ -138,16 +138,16 @@ TEST_F(PoolMapOnce, TakesRangesUpToTheEndOfTheNumbers) {
     EXPECT_EQ(pool.map([](signed char x) { return int(x); }, mp::range<signed char>(-128, -126)), (std::vector{-128, -127}));
 }
 
-TEST_F(PoolMapOnce, RefusesARangeTooLongToHold) {
-    Pool pool(2);
+TEST_P(PoolMap, RefusesARangeTooLongToHold) {
+    Pool pool(options());
     const std::uint64_t top = ~std::uint64_t(0);
     error_of<mp::Error>([&] { pool.map(same, mp::range(top)); });
     error_of<mp::Error>([&] { pool.map(same, mp::range(top / 8)); });
     EXPECT_EQ(pool.map(same, mp::range(std::uint64_t(1))), std::vector<std::uint64_t>{0});
 }
 
-TEST_F(PoolMapOnce, TakesEveryKindOfRange) {
-    Pool pool(2);
+TEST_P(PoolMap, TakesEveryKindOfRange) {
+    Pool pool(options());
     const std::vector expected{1, 4, 9};
     EXPECT_EQ(pool.map(square, std::list{1, 2, 3}), expected);
     EXPECT_EQ(pool.map(square, std::forward_list{1, 2, 3}), expected);
@@ -170,15 +170,15 @@ TEST_F(PoolMapOnce, TakesEveryKindOfRange) {
               (std::vector{2, 4}));
 }
 
-TEST_F(PoolMapOnce, TakesAndGivesBool) {
-    Pool pool(2);
+TEST_P(PoolMap, TakesAndGivesBool) {
+    Pool pool(options());
     const std::vector<bool> flags{true, false, true, true};
     const std::vector<bool> flipped = pool.map([](bool b) { return !b; }, flags);
     EXPECT_EQ(flipped, (std::vector<bool>{false, true, false, false}));
     EXPECT_EQ(pool.map([](bool b) { return b ? 1 : 2; }, std::vector<bool>{}), std::vector<int>{});
 }
 
-TEST_F(PoolMapOnce, TakesStructsEnumsOptionalsAndPaths) {
+TEST_P(PoolMap, TakesStructsEnumsOptionalsAndPaths) {
     enum class Colour : unsigned char { red, green };
     struct Point {
         double x = 0, y = 0;
@@ -188,7 +188,7 @@ TEST_F(PoolMapOnce, TakesStructsEnumsOptionalsAndPaths) {
         std::string name;
         std::vector<Point> points;
     };
-    Pool pool(2);
+    Pool pool(options());
     const auto moved = pool.map([](Point p) { return Point{p.x + 1, p.y, Colour::green}; }, std::vector<Point>{{1, 2}, {3, 4}});
     EXPECT_EQ(moved[1].x, 4);
     EXPECT_EQ(moved[1].colour, Colour::green);
@@ -208,8 +208,8 @@ TEST_F(PoolMapOnce, TakesStructsEnumsOptionalsAndPaths) {
               (std::vector<std::filesystem::path>{".pdf", ""}));
 }
 
-TEST_F(PoolMapOnce, MovesMoveOnlyInputsAndResults) {
-    Pool pool(2);
+TEST_P(PoolMap, MovesMoveOnlyInputsAndResults) {
+    Pool pool(options());
     std::vector<std::unique_ptr<int>> inputs;
     for (int i = 0; i < 10; ++i) inputs.push_back(std::make_unique<int>(i));
     const auto results = pool.map([](std::unique_ptr<int> p) { return std::make_unique<int>(*p * 2); }, inputs);
@@ -246,7 +246,7 @@ TEST_F(PoolMapOnce, GivesMemoryOfOldResultsBack) {
               600);
 }
 
-TEST_F(PoolMapOnce, CallsClosuresFunctionObjectsBoundFunctionsAndMembers) {
+TEST_P(PoolMap, CallsClosuresFunctionObjectsBoundFunctionsAndMembers) {
     struct Scale {
         int factor = 1;
         int operator()(int x) const { return factor * x; }
@@ -255,7 +255,7 @@ TEST_F(PoolMapOnce, CallsClosuresFunctionObjectsBoundFunctionsAndMembers) {
         int value = 0;
         int twice() const { return 2 * value; }
     };
-    Pool pool(2);
+    Pool pool(options());
     const int k = 7;
     EXPECT_EQ(pool.map([k](int x) { return k * x; }, mp::range(3)), (std::vector{0, 7, 14}));
     EXPECT_EQ(pool.map(Scale{3}, mp::range(3)), (std::vector{0, 3, 6}));
@@ -365,15 +365,15 @@ TEST_P(PoolMap, ThrowsTheFirstErrorByIndexAfterEverythingRan) {
     EXPECT_EQ(ran.load(), 100);
 }
 
-TEST_F(PoolMapOnce, RefusesAChunkSizeBelowOne) {
-    Pool pool(1);
+TEST_P(PoolMap, RefusesAChunkSizeBelowOne) {
+    Pool pool(options(1));
     error_of<std::invalid_argument>([&] { pool.map(square, mp::range(3), {.chunk_size = 0}); });
     error_of<std::invalid_argument>([&] { pool.map(square, mp::range(3), {.chunk_size = -1}); });
     EXPECT_EQ(pool.map(square, mp::range(2)), (std::vector{0, 1}));
 }
 
-TEST_F(PoolMapOnce, RefusesAHandleInsideAnElementAndSaysWhatToDo) {
-    Pool pool(1);
+TEST_P(PoolMap, RefusesAHandleInsideAnElementAndSaysWhatToDo) {
+    Pool pool(options(1));
     std::vector<mp::Value<int>> values(2);
     EXPECT_THAT(error_of<mp::SerializationError>([&] { pool.map([](mp::Value<int> v) { return v.load(); }, values); }),
                 ::testing::HasSubstr("mp::bind"));
@@ -393,8 +393,8 @@ TEST_F(PoolMapOnce, SharesWorkOfUnevenElements) {
     EXPECT_GT(std::count_if(pids.begin(), pids.end(), [&](pid_t p) { return p != slow; }), 150);
 }
 
-TEST_F(PoolMapOnce, RunsMapsOfManyThreadsAtOnce) {
-    Pool pool(3);
+TEST_P(PoolMap, RunsMapsOfManyThreadsAtOnce) {
+    Pool pool(options(3));
     std::vector<std::jthread> threads;
     std::atomic<int> right = 0;
     for (int t = 0; t < 8; ++t)

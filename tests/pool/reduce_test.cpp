@@ -14,13 +14,15 @@ namespace {
 using namespace mp::test;
 using mp::Pool;
 
-using PoolReduce = PoolTest;
-using PoolForEach = PoolTest;
+using PoolReduce = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolReduce);
+using PoolForEach = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolForEach);
 
 long square(int x) { return static_cast<long>(x) * x; }
 
-TEST_F(PoolReduce, FoldsRangesArraysAndEncodedElements) {
-    Pool pool(2);
+TEST_P(PoolReduce, FoldsRangesArraysAndEncodedElements) {
+    Pool pool(options());
     EXPECT_EQ(pool.reduce(square, std::plus<>{}, 0L, mp::range(1, 80001)), 170'669'866'680'000L);
     std::vector<int> numbers(10'001);
     std::iota(numbers.begin(), numbers.end(), 0);
@@ -33,15 +35,15 @@ TEST_F(PoolReduce, FoldsRangesArraysAndEncodedElements) {
     EXPECT_EQ(pool.reduce(square, std::plus<>{}, 5L, std::vector<int>()), 5);
 }
 
-TEST_F(PoolReduce, IsTheSameToTheLastBitWhateverTheWorkers) {
+TEST_P(PoolReduce, IsTheSameToTheLastBitWhateverTheWorkers) {
     const auto harmonic = [](int x) { return 1.0 / (x + 1); };
-    Pool one(1), three(3);
+    Pool one(options(1)), three(options(3));
     const double expected = one.reduce(harmonic, std::plus<>{}, 0.0, mp::range(0, 50'000));
     for (int i = 0; i < 3; ++i) EXPECT_EQ(three.reduce(harmonic, std::plus<>{}, 0.0, mp::range(0, 50'000)), expected);
 }
 
-TEST_F(PoolReduce, BlamesTheElementThatFailed) {
-    Pool pool(2);
+TEST_P(PoolReduce, BlamesTheElementThatFailed) {
+    Pool pool(options());
     const auto fails = [](int x) {
         if (x == 4321) throw std::domain_error("bad");
         return x;
@@ -54,9 +56,10 @@ TEST_F(PoolReduce, BlamesTheElementThatFailed) {
     }
 }
 
-TEST_F(PoolReduce, BlamesTheElementThatKilledAndCountsNoGroupTwice) {
+TEST_P(PoolReduce, BlamesTheElementThatKilledAndCountsNoGroupTwice) {
+    MP_SKIP_UNLESS(isolates_crashes);
     MP_SKIP_UNDER_SANITIZERS("the crash is raw");
-    Pool pool(2);
+    Pool pool(options());
     const auto dies = [](int x) {
         if (x == 4321) ::raise(SIGKILL);
         return x;
@@ -77,8 +80,8 @@ TEST_F(PoolReduce, BlamesTheElementThatKilledAndCountsNoGroupTwice) {
     EXPECT_EQ(pool.reduce(mp::bind(dies_once, deaths), std::plus<>{}, 0L, mp::range(0, 10'000), options), 49'995'000);
 }
 
-TEST_F(PoolForEach, ChangesSharedMemoryInPlace) {
-    Pool pool(2);
+TEST_P(PoolForEach, ChangesSharedMemoryInPlace) {
+    Pool pool(options());
     mp::Array<double> samples(10'000);
     std::iota(samples.begin(), samples.end(), 0.0);
     pool.for_each([](double& x) { x *= 2; }, samples.span());
@@ -95,15 +98,15 @@ TEST_F(PoolForEach, ChangesSharedMemoryInPlace) {
     pool.for_each([](double& x) { x = 0; }, samples.span().first(0));
 }
 
-TEST_F(PoolForEach, RefusesASpanThatIsNotShared) {
-    Pool pool(1);
+TEST_P(PoolForEach, RefusesASpanThatIsNotShared) {
+    Pool pool(options(1));
     std::vector<double> own(100);
     EXPECT_THAT(error_of<std::invalid_argument>([&] { pool.for_each([](double& x) { x = 1; }, std::span(own)); }),
                 ::testing::HasSubstr("make it the span() of an mp::Array"));
 }
 
-TEST_F(PoolForEach, RunsForEffectsOverOtherRanges) {
-    Pool pool(2);
+TEST_P(PoolForEach, RunsForEffectsOverOtherRanges) {
+    Pool pool(options());
     mp::Value<long> sum(0);
     const auto add = [](mp::Value<long>& total, int x) { return total += x; };
     pool.for_each(mp::bind(add, sum), mp::range(0, 101));
@@ -111,8 +114,8 @@ TEST_F(PoolForEach, RunsForEffectsOverOtherRanges) {
     EXPECT_EQ(sum.load(), 8050);
 }
 
-TEST_F(PoolForEach, ThrowsTheFirstErrorAfterAllWereRun) {
-    Pool pool(2);
+TEST_P(PoolForEach, ThrowsTheFirstErrorAfterAllWereRun) {
+    Pool pool(options());
     mp::Array<int> numbers(100);
     const auto fails_on_five = [](int& x) {
         if (++x == 5) throw std::domain_error("five");

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "pool/retry_policy.hpp"
 #include "pool_fixture.hpp"
 
 namespace {
@@ -15,7 +16,9 @@ using mp::Pool;
 using mp::Retries;
 using mp::WorkerLost;
 
-using PoolRetry = PoolTest;
+using PoolRetry = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolRetry);
+using PoolRetryOnce = PoolTest;
 
 int fail_at_first(mp::Value<int> calls, int times) {
     const int call = calls += 1;
@@ -31,7 +34,7 @@ void overrun(mp::Value<int> calls) {
     while (true) ::pause();
 }
 
-TEST_F(PoolRetry, EachKindOfFailureHasItsOwnBudget) {
+TEST_F(PoolRetryOnce, EachKindOfFailureHasItsOwnBudget) {
     Pool pool({.workers = 1, .retries = {.crash = 1, .exception = 2}, .stop_ladder = {.token = 0s, .terminate = 0s}});
     mp::Value<int> calls(0);
     EXPECT_EQ(pool.apply(fail_at_first, calls, 2), 3);
@@ -48,7 +51,7 @@ TEST_F(PoolRetry, EachKindOfFailureHasItsOwnBudget) {
     EXPECT_EQ(calls.load(), 1);
 }
 
-TEST_F(PoolRetry, APoisonTaskCostsNoMoreWorkersThanItsBudgetAndNoNeighbour) {
+TEST_F(PoolRetryOnce, APoisonTaskCostsNoMoreWorkersThanItsBudgetAndNoNeighbour) {
     Pool pool(2);
     mp::Array<int> runs(64);
     const auto outcomes = pool.map_outcomes(mp::bind(
@@ -66,8 +69,8 @@ TEST_F(PoolRetry, APoisonTaskCostsNoMoreWorkersThanItsBudgetAndNoNeighbour) {
     EXPECT_EQ(outcomes[13].error().worker_lost()->attempt(), 3);
 }
 
-TEST_F(PoolRetry, WaitsBeforeTheNextAttempt) {
-    Pool pool(1);
+TEST_P(PoolRetry, WaitsBeforeTheNextAttempt) {
+    Pool pool(options(1));
     mp::Value<int> calls(0);
     const auto start = std::chrono::steady_clock::now();
     const Retries retries{.exception = 2, .delay = {.first = 40ms, .factor = 2, .jitter = 0}};
@@ -78,10 +81,11 @@ TEST_F(PoolRetry, WaitsBeforeTheNextAttempt) {
     EXPECT_EQ(results, std::vector{3});
 }
 
-TEST_F(PoolRetry, ATaskThatWaitsForItsNextAttemptCanBeCancelledAndLeft) {
+TEST_P(PoolRetry, ATaskThatWaitsForItsNextAttemptCanBeCancelledAndLeft) {
+    MP_SKIP_UNLESS(is_parallel);
     mp::Value<int> calls(0);
     const mp::CallOptions patient{.retries = Retries{.exception = 1, .delay = {.first = 1h, .most = 1h}}};
-    Pool pool(1);
+    Pool pool(options(1));
     auto waiting = pool.submit(patient, fail_at_first, calls, 1);
     ASSERT_TRUE(eventually([&] { return calls.load() == 1 && (waiting.wait_for(10ms), true); }));
     EXPECT_TRUE(waiting.cancel());
@@ -95,8 +99,36 @@ TEST_F(PoolRetry, ATaskThatWaitsForItsNextAttemptCanBeCancelledAndLeft) {
     error_of<mp::TaskCancelled>([&] { map.get(); });
 }
 
-TEST_F(PoolRetry, AFunctionOfTheCallerDecides) {
-    Pool pool(2);
+// Neither the element that waits nor the others of its map are held up by each other.
+TEST_P(PoolRetry, AnElementThatWaitsForItsNextAttemptHoldsUpNoOther) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options(1));
+    mp::Value<int> calls(0);
+    auto map = pool.map_async(mp::bind(fail_at_first, calls), std::vector{1, 1, 1, 1},
+                              {.retries = Retries{.exception = 1, .delay = {.first = 1h, .most = 1h}}});
+    ASSERT_TRUE(eventually([&] { return calls.load() == 4; }));
+    EXPECT_EQ(pool.apply([] { return 7; }), 7);
+    EXPECT_TRUE(map.cancel());
+    error_of<mp::TaskCancelled>([&] { map.get(); });
+}
+
+// With a seed for which chance leaves out nearly all of an hour.
+TEST_P(PoolRetry, LeavesOutAShareOfTheWaitByChanceWhichTheSeedDecides) {
+    const Retries retries{.exception = 1, .delay = {.first = 1h, .most = 1h, .jitter = 1}};
+    std::uint64_t seed = 0;
+    while (mp::pool::delay_before(retries.delay, 2, seed, 0) > 20ms) ++seed;
+    auto given = options(1);
+    given.seed = seed;
+    Pool pool(given);
+    mp::Value<int> calls(0);
+    auto map = pool.map_async(mp::bind(fail_at_first, calls), std::vector{1}, {.retries = retries});
+    EXPECT_TRUE(map.wait_for(patience));
+    if (!map.done()) pool.terminate();
+    else EXPECT_EQ(map.get(), std::vector{2});
+}
+
+TEST_P(PoolRetry, AFunctionOfTheCallerDecides) {
+    Pool pool(options());
     mp::Value<int> calls(0);
     std::atomic<int> asked = 0;
     Retries retries{.exception = 9};
@@ -118,9 +150,13 @@ TEST_F(PoolRetry, AFunctionOfTheCallerDecides) {
     EXPECT_EQ(error_of<std::runtime_error>([&] { pool.apply({.retries = retries}, fail_at_first, calls, 5); }), "call 1");
 }
 
-TEST_F(PoolRetry, BudgetsBelowZeroAreRefused) {
-    error_of<std::invalid_argument>([] { Pool({.workers = 1, .retries = {.crash = -1}}); });
-    Pool pool(1);
+TEST_P(PoolRetry, BudgetsBelowZeroAreRefused) {
+    error_of<std::invalid_argument>([&] {
+        auto given = options(1);
+        given.retries.crash = -1;
+        Pool pool(given);
+    });
+    Pool pool(options(1));
     error_of<std::invalid_argument>([&] { pool.submit({.retries = Retries{.exception = -1}}, [] {}); });
 }
 

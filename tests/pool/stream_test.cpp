@@ -1,6 +1,7 @@
 // imap and its kin: laziness, order, errors, memory.
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <memory>
 #include <ranges>
 #include <stdexcept>
@@ -14,7 +15,9 @@ namespace {
 using namespace mp::test;
 using mp::Pool;
 
-using PoolStream = PoolTest;
+using PoolStream = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolStream);
+using PoolStreamOnce = PoolTest;
 
 int twice(int x) { return 2 * x; }
 int fail_on_three(int x) {
@@ -53,24 +56,25 @@ class Counting {
     int last = -1;
 };
 
-TEST_F(PoolStream, GivesResultsInInputOrder) {
-    Pool pool(2);
+TEST_P(PoolStream, GivesResultsInInputOrder) {
+    Pool pool(options());
     std::vector<int> results;
     for (int y : pool.imap(twice, mp::range(0, 5000))) results.push_back(y);
     EXPECT_EQ(results, pool.map(twice, mp::range(0, 5000)));
     for (int y : pool.imap(twice, std::vector<int>())) ADD_FAILURE() << y;
 }
 
-TEST_F(PoolStream, UnorderedGivesEachResultOnce) {
-    Pool pool(2);
+TEST_P(PoolStream, UnorderedGivesEachResultOnce) {
+    Pool pool(options());
     std::vector<int> results;
     for (int y : pool.imap_unordered(twice, std::vector{1, 2, 3, 4, 5})) results.push_back(y);
     std::ranges::sort(results);
     EXPECT_EQ(results, (std::vector{2, 4, 6, 8, 10}));
 }
 
-TEST_F(PoolStream, UnorderedDoesNotWaitForASlowElement) {
-    Pool pool(2);
+TEST_P(PoolStream, UnorderedDoesNotWaitForASlowElement) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options());
     mp::Event open;
     const auto hold_zero = [](mp::Event& gate, int x) {
         if (x == 0) gate.wait();
@@ -85,8 +89,8 @@ TEST_F(PoolStream, UnorderedDoesNotWaitForASlowElement) {
     EXPECT_NE(order.front(), 0);
 }
 
-TEST_F(PoolStream, SpreadsElementsAndCarriesStringsAndMoveOnlyResults) {
-    Pool pool(2);
+TEST_P(PoolStream, SpreadsElementsAndCarriesStringsAndMoveOnlyResults) {
+    Pool pool(options());
     std::string all;
     const std::vector<std::pair<int, std::string>> pairs{{1, "a"}, {2, "b"}};
     for (const std::string& s : pool.istarmap([](int n, const std::string& s) { return std::string(n, s[0]); }, pairs))
@@ -102,8 +106,8 @@ TEST_F(PoolStream, SpreadsElementsAndCarriesStringsAndMoveOnlyResults) {
 }
 
 // cpython: _TestPool.test_imap, test_imap_unordered (lazily here, where Python reads all of the input)
-TEST_F(PoolStream, ReadsAnEndlessRangeOnlyAsFarAsItsWindow) {
-    Pool pool(2);
+TEST_P(PoolStream, ReadsAnEndlessRangeOnlyAsFarAsItsWindow) {
+    Pool pool(options());
     Counting numbers;
     int taken = 0;
     for (int y : pool.imap(twice, numbers, {.window = 10})) {
@@ -118,8 +122,8 @@ TEST_F(PoolStream, ReadsAnEndlessRangeOnlyAsFarAsItsWindow) {
     EXPECT_EQ(unread.read, 0) << "nothing is read before begin()";
 }
 
-TEST_F(PoolStream, ReadsFewAheadWhileTasksTakeLong) {
-    Pool pool(2);
+TEST_P(PoolStream, ReadsFewAheadWhileTasksTakeLong) {
+    Pool pool(options());
     Counting numbers;
     int taken = 0;
     for ([[maybe_unused]] int y : pool.imap([](int x) { return ::usleep(20'000), x; }, numbers)) {
@@ -129,8 +133,8 @@ TEST_F(PoolStream, ReadsFewAheadWhileTasksTakeLong) {
     }
 }
 
-TEST_F(PoolStream, CountsItsWindowInBytesToo) {
-    Pool pool(2);
+TEST_P(PoolStream, CountsItsWindowInBytesToo) {
+    Pool pool(options());
     const auto sized = [](const std::string& s) { return s.size(); };
     int read = 0, taken = 0;
     auto large =
@@ -142,8 +146,9 @@ TEST_F(PoolStream, CountsItsWindowInBytesToo) {
     EXPECT_EQ(taken, 100);
 }
 
-TEST_F(PoolStream, LeavingEarlyCancelsWhatHasNotBegun) {
-    Pool pool(1);
+TEST_P(PoolStream, LeavingEarlyCancelsWhatHasNotBegun) {
+    MP_SKIP_UNLESS(is_parallel);
+    Pool pool(options(1));
     mp::Value<int> ran(0);
     mp::Event open;
     const auto count = [](mp::Value<int>& counter, mp::Event& gate, int x) {
@@ -161,8 +166,9 @@ TEST_F(PoolStream, LeavingEarlyCancelsWhatHasNotBegun) {
     EXPECT_LT(ran.load(), 20);
 }
 
-TEST_F(PoolStream, LeavingEarlyStopsWhatRuns) {
-    Pool pool(2);
+TEST_P(PoolStream, LeavingEarlyStopsWhatRuns) {
+    MP_SKIP_UNLESS(stops_tasks);
+    Pool pool(options());
     const auto hang = [](int x) {
         while (x > 0) ::pause();
         return x;
@@ -176,8 +182,8 @@ TEST_F(PoolStream, LeavingEarlyStopsWhatRuns) {
 }
 
 // cpython: _TestPool.test_imap_handle_iterable_exception, test_imap_unordered_handle_iterable_exception
-TEST_F(PoolStream, AnErrorOfTheInputComesAfterTheResultsBeforeItAndIsNotRemote) {
-    Pool pool(2);
+TEST_P(PoolStream, AnErrorOfTheInputComesAfterTheResultsBeforeItAndIsNotRemote) {
+    Pool pool(options());
     Counting numbers;
     numbers.throws_at = 20;
     std::vector<int> results;
@@ -197,8 +203,8 @@ TEST_F(PoolStream, AnErrorOfTheInputComesAfterTheResultsBeforeItAndIsNotRemote) 
 }
 
 // cpython: ExecutorTest.test_map_exception (the error surfaces at its position, after earlier results)
-TEST_F(PoolStream, AFailedElementThrowsAtItsPlaceAndTheStreamCanGoOn) {
-    Pool pool(2);
+TEST_P(PoolStream, AFailedElementThrowsAtItsPlaceAndTheStreamCanGoOn) {
+    Pool pool(options());
     auto stream = pool.imap(fail_on_three, mp::range(0, 6));
     std::vector<int> results;
     std::string text;
@@ -216,9 +222,10 @@ TEST_F(PoolStream, AFailedElementThrowsAtItsPlaceAndTheStreamCanGoOn) {
     EXPECT_EQ(results, (std::vector{0, 1, 2, 4, 5}));
 }
 
-TEST_F(PoolStream, OutcomesGoOnAfterErrorsAndNameTheElement) {
+TEST_P(PoolStream, OutcomesGoOnAfterErrorsAndNameTheElement) {
+    MP_SKIP_UNLESS(isolates_crashes);
     MP_SKIP_UNDER_SANITIZERS("the crash is raw");
-    Pool pool(2);
+    Pool pool(options());
     const auto dies_on_four = [](int x) {
         if (x == 4) ::raise(SIGKILL);
         return fail_on_three(x);
@@ -238,22 +245,40 @@ TEST_F(PoolStream, OutcomesGoOnAfterErrorsAndNameTheElement) {
     EXPECT_EQ(count, 7);
 }
 
-// As many elements under way after a million as after a thousand.
-TEST_F(PoolStream, HoldsNoMoreElementsHoweverLongItIs) {
+// Pages of this process, shared ones included.
+long resident() {
+    std::ifstream file("/proc/self/statm");
+    long size = 0, pages = 0;
+    file >> size >> pages;
+    return pages;
+}
+
+// As many elements under way, and as much memory, after ten million as after one.
+TEST_F(PoolStreamOnce, HoldsNoMoreElementsAndNoMoreMemoryHoweverLongItIs) {
+    MP_SKIP_UNDER_SANITIZERS("freed memory is kept for a while there");
     Pool pool(2);
     Counting numbers;
-    numbers.last = 300'000;
+    numbers.last = 10'000'000;
     int taken = 0, most = 0;
+    long pages = 0;
     for (int y : pool.imap(twice, numbers)) {
-        EXPECT_EQ(y, 2 * taken++);
+        ASSERT_EQ(y, 2 * taken++);
         most = std::max(most, numbers.read - taken);
+        if (taken == 1'000'000) pages = resident();
     }
     EXPECT_EQ(taken, numbers.last);
     EXPECT_LE(most, 2 * 2 * 2048);
+    EXPECT_LT(resident() - pages, (16 << 20) / 4096) << "two bytes an element would be more";
+
+    taken = 0;
+    for ([[maybe_unused]] int y : pool.imap_unordered(twice, mp::range(0, 1'000'000)))
+        if (++taken == 100'000) pages = resident();
+    EXPECT_LT(resident() - pages, (16 << 20) / 4096);
+    for (const long worker : pool.run_on_all(resident)) EXPECT_LT(worker, (256 << 20) / 4096);
 }
 
-TEST_F(PoolStream, RefusesAnEmptyWindow) {
-    Pool pool(1);
+TEST_P(PoolStream, RefusesAnEmptyWindow) {
+    Pool pool(options(1));
     EXPECT_EQ(error_of<std::invalid_argument>([&] { pool.imap(twice, mp::range(3), {.window = 0}); }),
               "window must be at least 1, not 0");
 }

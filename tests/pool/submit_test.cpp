@@ -14,8 +14,8 @@ namespace {
 using namespace mp::test;
 using mp::Pool;
 
-using PoolSubmit = PoolByEveryMethod;
-MP_EVERY_METHOD(PoolSubmit);
+using PoolSubmit = PoolByEveryEngine;
+MP_EVERY_ENGINE(PoolSubmit);
 using PoolSubmitOnce = PoolTest;
 
 int same(int x) { return x; }
@@ -92,18 +92,16 @@ TEST_P(PoolSubmit, GivesTheSameResultAsOftenAsAsked) {
 
 TEST_P(PoolSubmit, RunsTasksInTheOrderOfSubmissionOnOneWorker) {
     Pool pool(options(1));
+    mp::Value<int> calls(0);
+    const auto count = mp::bind([](mp::Value<int>& value) { return value.fetch_add(1); }, calls);
     std::vector<mp::Future<int>> futures;
-    for (int i = 0; i < 500; ++i) {
-        futures.push_back(pool.submit([] {
-            static int calls = 0;
-            return calls++;
-        }));
-    }
+    for (int i = 0; i < 500; ++i) futures.push_back(pool.submit(count));
     for (int i = 0; i < 500; ++i) ASSERT_EQ(futures[static_cast<std::size_t>(i)].get(), i);
 }
 
 // cpython: _TestPool.test_async_timeout (a wait that ran out is a return value, not an error)
 TEST_P(PoolSubmit, WaitForTellsWhetherItIsDone) {
+    MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
     Gate gate;
     auto held = gate.close(pool);
@@ -119,6 +117,7 @@ TEST_P(PoolSubmit, WaitForTellsWhetherItIsDone) {
 
 // cpython: FutureTests: result after cancel raises
 TEST_P(PoolSubmit, CancelTakesBackWhatHasNotBegun) {
+    MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
     Gate gate;
     auto held = gate.close(pool);
@@ -199,8 +198,8 @@ TEST_F(PoolSubmitOnce, LargeArgumentsAreGivenBack) {
         ASSERT_EQ(pool.submit([](const std::string& text) { return text.size(); }, argument).get(), argument.size());
 }
 
-TEST_F(PoolSubmitOnce, ThreadsMaySubmitAndMapAtOnce) {
-    Pool pool(3);
+TEST_P(PoolSubmit, ThreadsMaySubmitAndMapAtOnce) {
+    Pool pool(options(3));
     std::atomic<int> wrong = 0;
     {
         std::vector<std::jthread> threads;
