@@ -48,11 +48,11 @@ class Forked {
         ::kill(pid_, SIGKILL);
         ::waitpid(pid_, nullptr, 0);
     }
-    /// For half a minute: a peer that lost a message would wait for ever.
+    /// For some seconds: a peer that lost a message would wait for ever.
     void wait() {
         const int end = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
         pollfd watched{end, POLLIN, 0};
-        const bool ended = ::poll(&watched, 1, 30'000) == 1;
+        const bool ended = ::poll(&watched, 1, 8'000) == 1;
         ::close(end);
         if (!ended) throw std::runtime_error("a process of the benchmark does not end");
         int status = 0;
