@@ -16,6 +16,7 @@
 #include "support/kill_each_step.hpp"
 #include "support/party.hpp"
 #include "support/round_trip.hpp"
+#include "support/sanitizers.hpp"
 
 namespace mp {
 namespace {
@@ -113,6 +114,7 @@ TEST(Queue, UsedBeforeAForkWorksInTheChildAndKeepsEachProducersOrder) {
 }
 
 TEST(Queue, ManyProducersAndConsumersLoseAndDoubleNothing) {
+    MP_SKIP_UNDER_SANITIZERS("ThreadSanitizer cannot see what passes through another process");
     for (std::size_t maxsize : {0UL, 1UL, 100UL}) {
         Queue<int> queue(maxsize);
         const int count = maxsize == 1 ? 2000 : 20000;
