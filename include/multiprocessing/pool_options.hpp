@@ -103,10 +103,11 @@ namespace detail {
 template <class F>
 void run_initializer(PoolCall& call) {
     if (make_or_drop<F>(call)) return;
-    auto& function = *static_cast<F*>(call.object);
+    // It runs once, and is freed whether it returns or throws.
+    const std::unique_ptr<F> function(static_cast<F*>(std::exchange(call.object, nullptr)));
     using R = std::remove_cvref_t<std::invoke_result_t<F&>>;
-    if constexpr (std::is_void_v<R>) std::invoke(function);
-    else set_worker_state(std::make_shared<R>(std::invoke(function)), typeid(R));
+    if constexpr (std::is_void_v<R>) std::invoke(*function);
+    else set_worker_state(std::make_shared<R>(std::invoke(*function)), typeid(R));
 }
 
 }  // namespace detail

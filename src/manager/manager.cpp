@@ -41,23 +41,17 @@ void run_initializer(const Start& start) {
     const auto& entry = detail::resolve<detail::PoolEntry>(*start.initializer);
     serial::Reader state(start.initializer_state, start.initializer_handles);
     detail::PoolCall call;
-    const auto take = [&](detail::PoolCall::Step step) {
-        call.step = step;
-        entry.code(call);
-    };
+    call.step = detail::PoolCall::Step::make;
     call.reader = &state;
-    take(detail::PoolCall::Step::make);
+    entry.code(call);
     serial::Reader no_arguments{{}};
     serial::Writer result;
+    call.step = detail::PoolCall::Step::run;
     call.reader = &no_arguments;
     call.writer = &result;
-    try {
-        take(detail::PoolCall::Step::run);
-    } catch (...) {
-        take(detail::PoolCall::Step::drop);
-        throw;
-    }
-    take(detail::PoolCall::Step::drop);
+    entry.code(call);
+    call.step = detail::PoolCall::Step::drop;
+    entry.code(call);
 }
 
 // The process of a server.
