@@ -8,6 +8,7 @@
 #include <string>
 
 #include "pool/pool_fixture.hpp"
+#include "pool/task_under_way.hpp"
 #include "support/run_program.hpp"
 
 namespace mp::test {
@@ -19,20 +20,11 @@ using TopProgram = PoolTest;
 
 TEST_F(TopProgram, ShowsWhatAPoolOfAnotherProcessDoes) {
     Pool pool({.workers = 2, .name = "watched"});
-    mp::Event running, go_on;
-    auto future = pool.submit(
-        {.label = "a long one"},
-        [](mp::Event started, mp::Event end) {
-            started.set();
-            end.wait();
-        },
-        running, go_on);
-    ASSERT_TRUE(running.wait_for(patience));
+    TaskUnderWay task(pool, "a long one");
     const std::string pid = std::to_string(::getpid());
     const auto text = run_program({TOP_PROGRAM, "--once", pid});
     const auto json = run_program({TOP_PROGRAM, "--json", pid});
-    go_on.set();
-    future.get();
+    task.end();
     EXPECT_EQ(text.exit_code, 0) << text.err;
     EXPECT_THAT(text.out, HasSubstr(pid + "  pool \"watched\""));
     EXPECT_THAT(text.out, HasSubstr("1 of 2 workers busy"));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pool/pool_fixture.hpp"
+#include "pool/task_under_way.hpp"
 #include "trace/temporary_file.hpp"
 
 namespace mp::test {
@@ -82,18 +83,9 @@ TEST_P(InsightEngine, NamesWhatRuns) {
         EXPECT_EQ(label(), "nothing");
         return;
     }
-    mp::Event running, go_on;
-    auto future = pool.submit(
-        {.label = "a long one"},
-        [](mp::Event started, mp::Event end) {
-            started.set();
-            end.wait();
-        },
-        running, go_on);
-    ASSERT_TRUE(running.wait_for(patience));
+    TaskUnderWay task(pool, "a long one");
     EXPECT_EQ(label(), "a long one");
-    go_on.set();
-    future.get();
+    task.end();
 }
 
 TEST_P(InsightEngine, TellsProgressBeforeTheEnd) {

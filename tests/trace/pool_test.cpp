@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "pool/pool_fixture.hpp"
+#include "pool/task_under_way.hpp"
 #include "trace/temporary_file.hpp"
 
 namespace mp::test {
@@ -86,23 +87,14 @@ TEST_P(PoolInsight, IsStillThereAfterTheEnd) {
 
 TEST_P(PoolInsight, ShowsOthersWhatRunsNow) {
     Pool pool(options(2));
-    mp::Event running, go_on;
-    auto future = pool.submit(
-        {.label = "a long one"},
-        [](mp::Event started, mp::Event end) {
-            started.set();
-            end.wait();
-        },
-        running, go_on);
-    ASSERT_TRUE(running.wait_for(patience));
+    TaskUnderWay task(pool, "a long one");
     const auto pools = running_pools(::getpid());
-    go_on.set();
+    task.end();
     ASSERT_EQ(pools.size(), 1u);
     std::map<WorkerState, std::string> tasks;
     for (const auto& worker : pools[0].stats.workers) tasks.emplace(worker.state, worker.task);
     EXPECT_EQ(tasks[WorkerState::working], "a long one");
     EXPECT_EQ(pools[0].stats.assigned, 1u);
-    future.get();
 }
 
 // The last of 60 does not end before a report has shown some of them done.
