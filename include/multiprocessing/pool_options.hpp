@@ -99,15 +99,15 @@ struct RestartIntensity {
 
 namespace detail {
 
-/// What an initializer returns stays in the worker, as mp::worker_state<T>().
+/// What an initializer returns stays in the worker, as mp::worker_state<T>(). Runs once, so it is made for this call alone:
+/// no steps, and `reader` has the callable.
 template <class F>
 void run_initializer(PoolCall& call) {
-    if (make_or_drop<F>(call)) return;
-    // It runs once, and is freed whether it returns or throws.
-    const std::unique_ptr<F> function(static_cast<F*>(std::exchange(call.object, nullptr)));
+    F function = decode_callable<F>(*call.reader);
+    call.reader->finish();
     using R = std::remove_cvref_t<std::invoke_result_t<F&>>;
-    if constexpr (std::is_void_v<R>) std::invoke(*function);
-    else set_worker_state(std::make_shared<R>(std::invoke(*function)), typeid(R));
+    if constexpr (std::is_void_v<R>) std::invoke(function);
+    else set_worker_state(std::make_shared<R>(std::invoke(function)), typeid(R));
 }
 
 }  // namespace detail

@@ -40,17 +40,7 @@ void run_initializer(const Start& start) {
     if (!start.initializer) return;
     const auto& entry = detail::resolve<detail::PoolEntry>(*start.initializer);
     serial::Reader state(start.initializer_state, start.initializer_handles);
-    detail::PoolCall call;
-    call.step = detail::PoolCall::Step::make;
-    call.reader = &state;
-    entry.code(call);
-    serial::Reader no_arguments{{}};
-    serial::Writer result;
-    call.step = detail::PoolCall::Step::run;
-    call.reader = &no_arguments;
-    call.writer = &result;
-    entry.code(call);
-    call.step = detail::PoolCall::Step::drop;
+    detail::PoolCall call{.reader = &state};
     entry.code(call);
 }
 

@@ -783,15 +783,7 @@ void LocalEngine::initialize(Worker& worker) {
             static_cast<const Entry<PoolEntry::Signature>*>(options_.initializer.entry())->code;
         const auto& state = options_.initializer.state();
         serial::Reader reader(state.bytes(), state.handles());
-        PoolCall call{.step = PoolCall::Step::make, .reader = &reader};
-        code(call);
-        serial::Reader no_arguments({});
-        serial::Writer no_result;
-        call.step = PoolCall::Step::run;
-        call.reader = &no_arguments;
-        call.writer = &no_result;
-        code(call);
-        call.step = PoolCall::Step::drop;
+        PoolCall call{.reader = &reader};
         code(call);
         worker.work->initialized();
     } catch (...) {

@@ -184,15 +184,7 @@ class Worker final : public detail::MapSink {
         try {
             const auto& entry = detail::resolve<detail::PoolEntry>(*start.initializer);
             serial::Reader state(start.initializer_state, start.initializer_handles);
-            detail::PoolCall call{.step = detail::PoolCall::Step::make, .reader = &state};
-            entry.code(call);
-            serial::Reader no_arguments({});
-            serial::Writer no_result;
-            call.step = detail::PoolCall::Step::run;
-            call.reader = &no_arguments;
-            call.writer = &no_result;
-            entry.code(call);
-            call.step = detail::PoolCall::Step::drop;
+            detail::PoolCall call{.reader = &state};
             entry.code(call);
             return true;
         } catch (...) {
