@@ -1,7 +1,10 @@
 // So many tasks, for tools that count what a whole program does.
 //     counted_work map|submit|single|watched_map|watched_stream TASKS
 //     counted_work idle MILLISECONDS
-// A watched map tells a function how far it is, and prints how often it did.
+// A watched map tells a function how far it is, and prints how often it did. The time without work, which begins once
+// everybody has gone to sleep, stands between two system calls that are recognised.
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +43,10 @@ int main(int argc, char** argv) {
     }
     if (argv[1] == std::string_view("idle")) {
         pool.apply(identity, 0);
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        ::access("/idle begins", F_OK);
         std::this_thread::sleep_for(std::chrono::milliseconds(tasks));
+        ::access("/idle ends", F_OK);
         return 0;
     }
     if (argv[1] == std::string_view("single")) {
