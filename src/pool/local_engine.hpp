@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -112,6 +113,8 @@ class LocalEngine final : public Engine {
     void share_left(Lock& lock, const std::shared_ptr<LocalMap>& map);
     void begin_round(Lock& lock, const std::shared_ptr<LocalMap>& map);
     void tell(std::vector<pool::Watcher>& watchers);
+    /// Ends what waits, also for its next attempt, with these errors.
+    void fail_waiting(Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& error_of);
     void cancel_waiting(Lock& lock, const char* reason);
     bool nothing_left() const { return waiting_.empty() && delayed_.empty() && running_ == 0; }
     void learn(std::uint64_t tasks, std::uint64_t nanoseconds);
