@@ -1,7 +1,6 @@
 #include "pool/callback_thread.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <cstdio>
 #include <exception>
@@ -9,6 +8,7 @@
 
 #include <multiprocessing/outcome.hpp>
 
+#include "os/library_thread.hpp"
 #include "os/own_pid.hpp"
 #include "os/threads.hpp"
 
@@ -23,21 +23,12 @@ CallbackThread::~CallbackThread() {
         finish();
 }
 
-// Signals are for the program's own threads.
 void CallbackThread::start() {
     if (thread_.joinable()) return;
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
     owner_ = os::own_pid();
-    try {
-        // The engine lives on while a call of its own lets go of it.
-        thread_ = std::thread([this, engine = engine_.shared_from_this()] { run(); });
-    } catch (...) {
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    // The engine lives on while a call of its own lets go of it.
+    thread_ = os::start_library_thread("cannot start the thread of the callbacks of pool \"" + name_ + '"',
+                                       [this, engine = engine_.shared_from_this()] { run(); });
 }
 
 void CallbackThread::expect() {

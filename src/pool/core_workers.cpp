@@ -11,6 +11,7 @@
 #include <multiprocessing/errors.hpp>
 
 #include "os/image.hpp"
+#include "os/library_thread.hpp"
 #include "os/log.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
@@ -29,22 +30,6 @@ namespace {
 // Starting workers that die before they can work is given up after so many in a row.
 int most_failed_starts(std::size_t workers) { return static_cast<int>(std::max<std::size_t>(5, 2 * workers)); }
 
-// While the object lives, threads started here get no signals: those are for the program's own threads.
-class BlockedSignals {
-  public:
-    BlockedSignals() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    BlockedSignals(const BlockedSignals&) = delete;
-    BlockedSignals& operator=(const BlockedSignals&) = delete;
-
-  private:
-    sigset_t before_{};
-};
-
 }  // namespace
 
 void PoolCore::start() {
@@ -53,7 +38,7 @@ void PoolCore::start() {
     if (started_.load(std::memory_order_relaxed)) return;
     process::require_not_runaway_copy();
     owner_ = os::own_pid();
-    auto segment = pool::make_shared_file("multiprocessing pool", pool::segment_heap_at);
+    auto segment = pool::make_shared_file("multiprocessing pool", pool::segment_heap_at, 4);
     if (!segment) throw SystemError(segment.error(), "cannot make the shared memory of pool \"" + options_.name + '"');
     segment_file_ = std::move(segment->file);
     segment_ = std::move(segment->mapping);
@@ -77,8 +62,7 @@ void PoolCore::start() {
         }
         admission_ = pool::Admission(pool::read_memory().available);
         interrupts_.emplace(nudge_.get());
-        const BlockedSignals blocked;
-        watch_ = std::thread([this] {
+        watch_ = os::start_library_thread("cannot start the thread of pool \"" + options_.name + '"', [this] {
             watch();
             interrupts_.reset();
         });
@@ -102,7 +86,7 @@ PoolCore::Worker PoolCore::launch(std::size_t index) {
         throw SystemError(error, "cannot start a worker of pool \"" + options_.name + "\": " + what);
     };
     Worker worker;
-    auto lane = pool::make_shared_file("multiprocessing lane", pool::lane_heap_at);
+    auto lane = pool::make_shared_file("multiprocessing lane", pool::lane_heap_at, 4 * workers_.size());
     if (!lane) fail(lane.error(), "its shared memory");
     worker.lane = std::make_shared<pool::LaneMemory>(std::move(lane->mapping));
     auto& header = worker.lane->header();

@@ -29,12 +29,12 @@ class LaneMemory {
     os::Mapping mapping_;
 };
 
-/// A sparse memory file of `fixed` bytes and a heap behind, mapped. Falls back to a smaller heap where address space is
-/// limited. The size is that of the mapping.
+/// A sparse memory file of `fixed` bytes and a heap behind, mapped. Where address space is limited the heap takes at most
+/// one part of `parts` of what is left of it. The size is that of the mapping.
 struct SharedFile {
     os::UniqueFd file;
     os::Mapping mapping;
 };
-base::Expected<SharedFile> make_shared_file(const char* name, std::uint64_t fixed);
+base::Expected<SharedFile> make_shared_file(const char* name, std::uint64_t fixed, std::uint64_t parts);
 
 }  // namespace mp::pool

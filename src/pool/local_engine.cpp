@@ -8,6 +8,7 @@
 #include <multiprocessing/cpu_count.hpp>
 #include <multiprocessing/errors.hpp>
 
+#include "os/library_thread.hpp"
 #include "pool/local_task.hpp"
 
 namespace mp::detail {
@@ -35,10 +36,16 @@ LocalEngine::~LocalEngine() {
 
 void LocalEngine::start() {
     if (kind_ == Kind::inline_calls) return initialize(*workers_.front());
-    for (auto& worker : workers_) {
-        Worker* const own = worker.get();
-        worker->thread = std::thread([this, own] { run_worker(*own); });
-        ::pthread_setname_np(worker->thread.native_handle(), options_.name.substr(0, 15).c_str());
+    try {
+        for (auto& worker : workers_) {
+            Worker* const own = worker.get();
+            worker->thread = os::start_thread("cannot start a worker of pool \"" + options_.name + '"',
+                                              [this, own] { run_worker(*own); });
+            ::pthread_setname_np(worker->thread.native_handle(), options_.name.substr(0, 15).c_str());
+        }
+    } catch (...) {
+        leave(true);  // those that did start end before the engine does
+        throw;
     }
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include <multiprocessing/errors.hpp>
 
+#include "os/library_thread.hpp"
 #include "os/line_sink.hpp"
 #include "os/retry.hpp"
 #include "os/threads.hpp"
@@ -57,17 +57,7 @@ OutputRelay::OutputRelay(std::string name, Output mode, OutputLimit limit)
     if (!stop_) fail("eventfd");
     epoll_event event{.events = EPOLLIN, .data = {.u64 = stop_event}};
     if (::epoll_ctl(ready_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0) fail("epoll");
-    // The thread gets no signals: those are for the program's own threads.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-        thread_ = std::thread([this] { run(); });
-    } catch (...) {
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = os::start_library_thread("cannot relay the output of pool \"" + name_ + "\": a thread", [this] { run(); });
 }
 
 OutputRelay::~OutputRelay() { finish(); }

@@ -93,6 +93,7 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
     if (!sent || !answer || answer->size != sizeof ready || ready.kind != wire::Kind::ready)
         throw Error("cannot start the fork server: the copy of this program did not enter worker mode (" + ending +
                     "); link it with the library's start hook, or call mp::init(argc, argv) first thing in main");
+    if (ready.server == 0) throw SystemError(base::error_of(ready.error), "cannot start the fork server: fork");
     auto pidfd = os::open_pidfd(ready.server);
     return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
                                         pidfd ? std::move(*pidfd) : os::UniqueFd());
@@ -114,7 +115,11 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
     if (first == 0) {
         // As with the executed copy: detached, so that the owner's own waits for children never see it.
         const pid_t detached = ::fork();
-        if (detached != 0) std::_Exit(detached < 0 ? 255 : 0);
+        if (detached < 0) {
+            const wire::Ready failed{.error = errno};
+            static_cast<void>(send_packet(ends->second.get(), &failed, sizeof failed));
+        }
+        if (detached != 0) std::_Exit(0);
         ends->first.reset();
         const wire::Ready ready{.server = ::getpid()};
         if (!send_packet(ends->second.get(), &ready, sizeof ready)) std::_Exit(255);
@@ -126,6 +131,7 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
     const std::string ending = ending_of(first);
     if (!answer || answer->size != sizeof ready)
         throw Error("cannot make a snapshot of this process: " + ending);
+    if (ready.server == 0) throw SystemError(base::error_of(ready.error), "cannot make a snapshot of this process: fork");
     auto pidfd = os::open_pidfd(ready.server);
     return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
                                         pidfd ? std::move(*pidfd) : os::UniqueFd());

@@ -399,8 +399,8 @@ int run_marked_copy(Marker marker, int, char**) {
     const bool unsafe_to_fork = !os::other_threads().empty();
     // The server detaches itself from the owner, whose own waits for children must never see it.
     const pid_t detached = ::fork();
-    if (detached < 0) return 255;
-    if (detached > 0) std::_Exit(0);
+    if (detached < 0) static_cast<void>(send(control.get(), wire::Ready{.error = errno}));
+    if (detached != 0) std::_Exit(0);
     packet.reset();
     const wire::Ready ready{.server = ::getpid()};
     if (!send(control.get(), ready)) std::_Exit(0);

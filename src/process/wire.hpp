@@ -27,7 +27,8 @@ struct Serve {
 
 struct Ready {
     Kind kind = Kind::ready;
-    std::int32_t server = 0;            // pid
+    std::int32_t server = 0;            // pid; 0 when it could not be forked
+    std::int32_t error = 0;             // errno
 };
 
 /// Followed by `boot_size` bytes of an encoded Boot, unless these are in a memory file.

@@ -4,3 +4,7 @@ set(calls epoll_create1 epoll_ctl epoll_wait eventfd fcntl fork ftruncate memfd_
   recvmsg sendmsg socketpair syscall waitpid)
 list(TRANSFORM calls PREPEND "-Wl,--wrap=")
 target_link_options(test_faults PRIVATE ${calls})
+
+mp_add_test_programs(faults)
+target_include_directories(faults_rising_limit PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(faults_rising_limit PRIVATE mp_test_support)

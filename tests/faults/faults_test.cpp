@@ -1,6 +1,5 @@
-// Each system call of a pool's start and of handing over tasks and results fails in turn: success or a typed error, and
-// nothing is left behind.
-#include <sys/resource.h>
+// Each system call of a pool's start and of handing over tasks and results fails in turn, and the limits of processes,
+// descriptors and memory rise from too little to enough: success or a typed error, and nothing is left behind.
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,47 +7,21 @@
 #include <tuple>
 
 #include "faults/system_calls.hpp"
+#include "faults/use_a_pool.hpp"
 #include "pool/pool_fixture.hpp"
-#include "support/resource_limit.hpp"
+#include "support/run_program.hpp"
 
 namespace {
 
 using namespace mp::test;
-using mp::Pool;
 using mp::StartMethod;
-
-int put(const mp::Queue<int>& queue, int x) {
-    queue.put(x);
-    return x;
-}
-std::size_t length(const std::string& text) { return text.size(); }
-std::string text_of(int x) { return std::to_string(x); }
-long twice(long x) { return 2 * x; }
-
-// From a pool's start to its end: handles, large arguments, large and many results.
-void use_a_pool(StartMethod method) {
-    mp::PoolOptions options;
-    options.workers = 2;
-    options.start_method = method;
-    Pool pool(options);
-    const mp::Queue<int> queue;
-    EXPECT_EQ(pool.submit(put, queue, 7).get(), 7);
-    EXPECT_EQ(queue.get(), 7);
-    EXPECT_EQ(pool.submit(length, std::string(1 << 20, 'x')).get(), std::size_t{1} << 20);
-    EXPECT_EQ(pool.apply([](int size) { return std::string(static_cast<std::size_t>(size), 'y'); }, 1 << 20).size(),
-              std::size_t{1} << 20);
-    const auto doubled = pool.map(twice, mp::range(300'000L));
-    for (long i = 0; i < 300'000; i += 1000) ASSERT_EQ(doubled[static_cast<std::size_t>(i)], 2 * i);
-    const auto texts = pool.map(text_of, mp::range(1000));
-    for (int i = 0; i < 1000; ++i) ASSERT_EQ(texts[static_cast<std::size_t>(i)], std::to_string(i));
-    pool.close();
-    pool.join();
-}
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 // A fault that nobody saw, or one of the library's errors.
 void expect_success_or_a_typed_error(StartMethod method) {
     try {
-        use_a_pool(method);
+        use_a_pool({.workers = 2, .start_method = method});
     } catch (const mp::Error& error) {
         EXPECT_STRNE(error.what(), "");
     } catch (const std::bad_alloc&) {
@@ -114,32 +87,24 @@ INSTANTIATE_TEST_SUITE_P(
                                          Fault{"poll", EINTR}, Fault{"epoll_wait", EINTR}, Fault{"waitpid", EINTR})),
     fault_name);
 
-class PoolLimits : public PoolByEveryMethod {};
-MP_EVERY_METHOD(PoolLimits);
+// Of each kind of worker, each limit.
+class PoolLimits : public LeakCheck, public ::testing::WithParamInterface<std::tuple<std::string, std::string>> {};
 
-TEST_P(PoolLimits, OneDescriptorMoreEachTimeIsATypedErrorUntilThereAreEnough) {
-    MP_SKIP_UNDER_SANITIZERS("the sanitizers' own checks need pipes");
-    bool enough = false;
-    for (int more = 0; !enough && more < 200; ++more) {
-        SCOPED_TRACE(std::to_string(more) + " more");
-        mp::process::Forkserver::shut_down_shared();
-        const auto before = take_snapshot(family_root());
-        {
-            const ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(lowest_free_descriptor() + more));
-            try {
-                use_a_pool(GetParam());
-                enough = true;
-            } catch (const mp::Error& error) {
-                EXPECT_STRNE(error.what(), "");
-            } catch (const std::exception& error) {
-                ADD_FAILURE() << "another exception: " << error.what();
-            }
-        }
-        mp::process::Forkserver::shut_down_shared();
-        EXPECT_THAT(wait_for_no_leaks(before, 10s), ::testing::IsEmpty());
-        if (HasFailure()) break;
-    }
-    EXPECT_TRUE(enough);
+// The program says what came of each step, and names what was left behind or was no error of the library.
+TEST_P(PoolLimits, RisingFromTooLittleToEnoughAreTypedErrorsThatLeaveNothing) {
+    MP_SKIP_UNDER_SANITIZERS("the sanitizers' own checks need pipes, and their shadow memory all address space");
+    const auto& [workers, resource] = GetParam();
+    const auto result = run_program({FAULTS_PROGRAMS "rising_limit", workers, resource});
+    if (result.out == "skipped\n") GTEST_SKIP() << "needs to become a user without other processes";
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+    EXPECT_FALSE(result.timed_out) << result.out;
+    EXPECT_THAT(result.out, ::testing::Not(HasSubstr("wrong"))) << result.err;
+    EXPECT_THAT(result.out, AllOf(HasSubstr("0 more: cannot "), HasSubstr(" more: success\n")));
 }
+
+INSTANTIATE_TEST_SUITE_P(Each, PoolLimits,
+                         ::testing::Combine(::testing::Values("forkserver", "fork", "spawn", "threads"),
+                                            ::testing::Values("processes", "descriptors", "memory")),
+                         [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
 
 }  // namespace
