@@ -117,9 +117,9 @@ MP_EXPORT std::shared_ptr<StreamEnd> connect_stream(const std::string& address, 
 }  // namespace detail
 
 /// Connects to a Listener: `auto connection = mp::Client<Request, Reply>("localhost:6000", {.authkey = "secret"});`.
-/// Throws AuthenticationError when the keys differ, SystemError when nobody listens there or the time ran out, Error
-/// for what is no address. Without a key it does not wait for the listener's accept: that the listener asks for a key
-/// is then an AuthenticationError of the first receive.
+/// Throws AuthenticationError when the keys differ, SystemError when nobody listens there or the time ran out, Closed
+/// when the listener went away meanwhile, Error for what is no address. Without a key it does not wait for accept: that
+/// the listener asks for a key is then an AuthenticationError of the first receive.
 template <class Send, class Receive = Send>
 Connection<Send, Receive> Client(const std::string& address, const ClientOptions& options = {}) {
     return Connection<Send, Receive>(detail::connect_stream(address, options));

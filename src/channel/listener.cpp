@@ -269,17 +269,30 @@ std::shared_ptr<StreamEnd> connect_stream(const std::string& address, const Clie
     }
     if (!socket) channel::raise(error, operation);
     Handshake handshake(Handshake::Role::client, options.authkey, fresh_nonce());
+    const auto hung_up = [&] {
+        return Closed(operation + ": the listener closed the connection during the handshake");
+    };
     if (!options.authkey) {
-        // It fits into an empty buffer. What the listener may have to say is read when something is received.
-        const auto sent = net::send_some(socket.get(), handshake.outgoing(), {}, {});
-        if (!sent) channel::raise(sent.error(), operation);
+        // What the listener may have to say is read when something is received.
+        while (!handshake.outgoing().empty()) {
+            const auto sent = net::send_some(socket.get(), handshake.outgoing(), {}, {});
+            if (sent) {
+                handshake.sent(*sent);
+                continue;
+            }
+            if (sent.error().value() == EPIPE) throw hung_up();
+            if (sent.error().value() != EAGAIN) channel::raise(sent.error(), operation);
+            const auto room = net::wait_writable(socket.get(), deadline);
+            if (!room) channel::raise(room.error(), operation);
+            if (!*room) channel::raise(base::error_of(ETIMEDOUT), operation);
+        }
         return std::make_shared<StreamEnd>(std::move(socket), std::move(handshake));
     }
     for (;;) {
         const bool there = advance(socket.get(), handshake);
         if (handshake.failed()) throw AuthenticationError(operation + ": " + net::reason(handshake.state(), false));
         if (handshake.state() == Handshake::State::done) return std::make_shared<StreamEnd>(std::move(socket));
-        if (!there) throw Closed(operation + ": the listener closed the connection during the handshake");
+        if (!there) throw hung_up();
         const auto ready = net::wait_readable(socket.get(), deadline);
         if (!ready) channel::raise(ready.error(), operation);
         if (!*ready) channel::raise(base::error_of(ETIMEDOUT), operation + " (no answer to the handshake)");
