@@ -20,6 +20,7 @@
 #include <multiprocessing/detail/served_queue.hpp>
 #include <multiprocessing/detail/served_sync.hpp>
 #include <multiprocessing/detail/wait_limit.hpp>
+#include <multiprocessing/errors.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/proxy.hpp>
 #include <multiprocessing/synchronize.hpp>
@@ -386,7 +387,14 @@ class BasicLock : public Proxy<Served> {
         return acquire(detail::wait_limit(limit));
     }
     /// Throws Error when the caller does not have it.
-    void unlock() { this->template call<&Served::release>(); }
+    /// Throws Error when the caller does not have it. When the server is gone nobody has it any more: that is no error
+    /// here, where guards come in their destructors; the next lock() throws Closed.
+    void unlock() {
+        try {
+            this->template call<&Served::release>();
+        } catch (const Closed&) {
+        }
+    }
     /// Whether the owner before died with the lock, as the last lock() through this copy found.
     bool recovered() const noexcept { return recovered_; }
 

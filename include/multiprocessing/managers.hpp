@@ -61,11 +61,11 @@ class MP_EXPORT Manager {
     explicit Manager(ManagerOptions options);
     Manager();
     /// A running one, of any process: its members work, but it is the owner who ends it. Throws AuthenticationError
-    /// when the keys differ, SystemError when nobody listens there.
+    /// when the keys differ, SystemError when nobody listens there, Closed when it ends meanwhile.
     static Manager connect(const std::string& address, const std::string& authkey);
     Manager(Manager&& other) noexcept;
     Manager& operator=(Manager&& other) noexcept;
-    /// As shutdown().
+    /// As shutdown(); in a fork of the owner nothing.
     ~Manager();
 
     /// Where it listens: what connect() takes, with authkey().
@@ -150,7 +150,7 @@ class MP_EXPORT Manager {
     struct Owned;
 
     Manager(std::shared_ptr<detail::ManagerLink> link, std::string authkey);
-    const std::shared_ptr<detail::ManagerLink>& link() const;
+    std::shared_ptr<detail::ManagerLink> link() const;
 
     template <class P, class T, class... Args>
     P make(const Args&... args) const {

@@ -9,6 +9,7 @@
 #include "manager/server.hpp"
 #include "net/stream.hpp"
 #include "os/own_pid.hpp"
+#include "os/packet.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::detail {
@@ -98,6 +99,12 @@ std::shared_ptr<ManagerLink> ManagerLink::open(std::uint64_t server, const std::
     return link;
 }
 
+std::shared_ptr<ManagerLink> ManagerLink::here() {
+    if (process_ == os::own_pid()) [[likely]]
+        return shared_from_this();
+    return open(server_, address_, key_);
+}
+
 void ManagerLink::tell_end(std::function<std::string()> how) {
     const std::lock_guard lock(mutex_);
     how_it_ended_ = std::move(how);
@@ -131,6 +138,12 @@ std::shared_ptr<StreamEnd> say_hello(const std::string& address, const std::opti
     return stream;
 }
 
+/// Whether connecting failed because nobody is there any more.
+bool says_gone(const SystemError& error) {
+    const int number = error.code().value();
+    return number == ECONNREFUSED || number == ENOENT || number == ECONNRESET;
+}
+
 }  // namespace
 
 void ManagerLink::connect_anchor(std::uint64_t expected) {
@@ -146,7 +159,9 @@ void ManagerLink::connect_anchor(std::uint64_t expected) {
         }
     } catch (const SystemError& error) {
         // A proxy outlived its server; for who gives an address the reason counts.
-        if (expected == 0 || (error.code().value() != ECONNREFUSED && error.code().value() != ENOENT)) throw;
+        if (expected == 0 || !says_gone(error)) throw;
+    } catch (const Closed&) {
+        if (expected == 0) throw;
     }
     throw_ended();
 }
@@ -160,13 +175,14 @@ std::unique_ptr<ManagerLink::Line> ManagerLink::take_line() {
             return line;
         }
     }
+    // Whoever may still listen there in its place - a fork of it - would not answer.
+    if (os::other_end_gone(anchor_->fd.get())) throw_ended();
     manager::HelloReply reply;
     try {
         auto stream = say_hello(address_, key_, {server_, client_, false}, reply);
         if (reply.welcome) return std::make_unique<Line>(std::move(stream));
     } catch (const SystemError& error) {
-        const int number = error.code().value();
-        if (number != ECONNREFUSED && number != ENOENT && number != ECONNRESET) throw;
+        if (!says_gone(error)) throw;
     } catch (const Closed&) {
     }
     throw_ended();
@@ -265,7 +281,7 @@ const std::shared_ptr<ManagerLink>& ProxyState::link() {
     }
     const std::lock_guard lock(*mutex);
     if (process == os::own_pid()) return link_;
-    auto own = ManagerLink::open(link_->server(), link_->address(), link_->key());
+    auto own = link_->here();
     if (own->is_local())
         local_server().keep(Server::itself, object);
     else
@@ -288,7 +304,8 @@ ManagedReply managed_call(const std::shared_ptr<ProxyState>& proxy, const EntryR
     }
     serial::Reader in(arguments.bytes(), arguments.handles());
     serial::Writer out;
-    local_server().call(proxy->object, static_cast<const Entry<ManagedEntry::Signature>&>(entry).code, in, out);
+    local_server().call(Server::From::code, proxy->object,
+                        static_cast<const Entry<ManagedEntry::Signature>&>(entry).code, in, out);
     return {{out.bytes().begin(), out.bytes().end()}, {out.handles().begin(), out.handles().end()}};
 }
 

@@ -33,6 +33,9 @@ class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
     ManagerLink(std::string address, std::optional<std::string> key);
     ~ManagerLink();
 
+    /// The link of the calling process: this one, or in a fork of the process that made it one of its own.
+    std::shared_ptr<ManagerLink> here();
+
     std::uint64_t server() const { return server_; }
     const std::string& address() const { return address_; }
     const std::optional<std::string>& key() const { return key_; }

@@ -14,6 +14,7 @@
 #include "manager/server.hpp"
 #include "net/address.hpp"
 #include "net/stream.hpp"
+#include "os/own_pid.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp {
@@ -79,8 +80,14 @@ std::string random_key() {
 struct Manager::Owned {
     Process process;
     Connection<int, void> control;
+    const pid_t owner = os::own_pid();
 
+    /// How it ended; empty when it has not.
+    std::string how_it_ended() {
+        return process.join_for(std::chrono::seconds(1)) ? process.exit_status()->to_string() : std::string();
+    }
     void end() {
+        if (owner != os::own_pid()) return;  // a fork of the owner has no say in it
         try {
             // A word, and not the pipe's end alone: a child that the host forked may have this end as well.
             if (!control.closed()) (void)control.try_send(1);
@@ -88,13 +95,9 @@ struct Manager::Owned {
             // The server has ended by itself.
         }
         control.close();
-        try {
-            if (process.join_for(std::chrono::seconds(5))) return;
-            process.kill();
-            process.join();
-        } catch (const Error&) {
-            // In a fork of the owner, which has no say in it.
-        }
+        if (process.join_for(std::chrono::seconds(5))) return;
+        process.kill();
+        process.join();
     }
     ~Owned() { end(); }
 };
@@ -125,18 +128,18 @@ Manager::Manager(ManagerOptions options) {
     Started started;
     try {
         started = reported.recv();
+        if (started.error.empty()) link_ = detail::ManagerLink::open(id, started.address, key);
     } catch (const Closed&) {
-        owned->process.join();
-        throw Error("the server of a manager ended before it was ready: " + owned->process.exit_status()->to_string());
+        const std::string end = owned->how_it_ended();
+        if (end.empty()) throw;
+        throw Error("the server of a manager ended before it was ready: " + end);
     }
     if (!started.error.empty())
         std::rethrow_exception(
             serial::to_exception(serial::decode_exception(started.error), {.function = options.name}));
-    link_ = detail::ManagerLink::open(id, started.address, key);
     link_->tell_end([watched = std::weak_ptr<Owned>(owned)] {
         const auto there = watched.lock();
-        if (!there || !there->process.join_for(std::chrono::seconds(1))) return std::string();
-        return there->process.exit_status()->to_string();
+        return there ? there->how_it_ended() : std::string();
     });
     owned_ = std::move(owned);
     authkey_ = key;
@@ -153,12 +156,15 @@ Manager::Manager(Manager&& other) noexcept = default;
 Manager& Manager::operator=(Manager&& other) noexcept = default;
 Manager::~Manager() = default;
 
-const std::shared_ptr<detail::ManagerLink>& Manager::link() const {
+std::shared_ptr<detail::ManagerLink> Manager::link() const {
     if (!link_) throw Closed("this Manager was shut down");
-    return link_;
+    return link_->here();
 }
 
-const std::string& Manager::address() const { return link()->address(); }
+const std::string& Manager::address() const {
+    if (!link_) throw Closed("this Manager was shut down");
+    return link_->address();
+}
 const std::string& Manager::authkey() const { return authkey_; }
 
 std::optional<int> Manager::exitcode() const { return owned_ ? owned_->process.exitcode() : std::nullopt; }

@@ -25,7 +25,7 @@ thread_local const Session* session_of_thread = nullptr;
 
 const Session* current_session() { return session_of_thread; }
 
-ServeScope::ServeScope(const Session& session) : before_(std::exchange(session_of_thread, &session)) {}
+ServeScope::ServeScope(const Session* session) : before_(std::exchange(session_of_thread, session)) {}
 ServeScope::~ServeScope() { session_of_thread = before_; }
 
 bool caller_is_gone() {

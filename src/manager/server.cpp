@@ -7,6 +7,8 @@
 
 #include <multiprocessing/wait.hpp>
 
+#include "os/fork_private.hpp"
+#include "os/unique_fd.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::manager {
@@ -44,12 +46,12 @@ std::shared_ptr<Server::Object> Server::find(std::uint64_t object) {
     return found->second;
 }
 
-void Server::call(std::uint64_t object, Code* code, serial::Reader& in, serial::Writer& out) {
+void Server::call(From from, std::uint64_t object, Code* code, serial::Reader& in, serial::Writer& out) {
     const auto found = find(object);
     detail::ManagedCall call{in, out, &found->referent, {}};
     if (!found->referent.one_by_one) return code(call);
     const std::lock_guard lock(found->one_by_one);
-    if (caller_is_gone()) throw Closed("the client of this call is gone");
+    if (from == From::client && caller_is_gone()) throw Closed("the client of this call is gone");
     code(call);
 }
 
@@ -132,7 +134,7 @@ void Server::answer(detail::StreamEnd& stream, Session& session) {
     try {
         const Request request = decode_request(in);
         session.caller.thread = request.thread;
-        const ServeScope serving(session);
+        const ServeScope serving(&session);
         struct Reply {
             const ReplyScope* before;
             ~Reply() { reply_of_thread = before; }
@@ -140,7 +142,7 @@ void Server::answer(detail::StreamEnd& stream, Session& session) {
         const auto code = [&] { return detail::resolve<detail::ManagedEntry>(*request.entry).code; };
         switch (request.kind) {
             case RequestKind::call:
-                call(request.object, code(), in, out);
+                call(From::client, request.object, code(), in, out);
                 break;
             case RequestKind::make:
                 serial::encode(out, make(session.caller.client, code(), in));
@@ -201,6 +203,8 @@ void Server::serve_requests(detail::StreamEnd& stream) {
 }
 
 void Server::serve_connection(std::shared_ptr<detail::StreamEnd> stream) noexcept {
+    // Not in a fork that code here makes of this process: clients must see the end of the server, not of that.
+    os::ForkPrivateFd socket(os::UniqueFd(stream->fd()));
     try {
         serve_requests(*stream);
     } catch (...) {
@@ -208,7 +212,8 @@ void Server::serve_connection(std::shared_ptr<detail::StreamEnd> stream) noexcep
     }
     const std::lock_guard lock(mutex_);
     connections_.erase(stream.get());
-    stream->close();
+    stream->abandon();
+    socket.reset();
     ended_.notify_all();
 }
 

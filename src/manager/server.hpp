@@ -42,7 +42,10 @@ class Server {
     bool serve(Listener& listener, Connection<void, int>& control);
 
     // What clients ask for, and this process itself. Any thread.
-    void call(std::uint64_t object, Code* code, serial::Reader& in, serial::Writer& out);
+    enum class From { client, code };
+    /// From a client a call is not begun once that is gone. From code that runs here, for whomever, it always is: what
+    /// that has begun may need it for its end.
+    void call(From from, std::uint64_t object, Code* code, serial::Reader& in, serial::Writer& out);
     std::uint64_t make(std::uint64_t client, Code* code, serial::Reader& in);
     /// Throws Error when there is no such object any more.
     void keep(std::uint64_t client, std::uint64_t object);
@@ -50,6 +53,15 @@ class Server {
 
   private:
     struct Object {
+        Object() = default;
+        Object(const Object&) = delete;
+        Object& operator=(const Object&) = delete;
+        /// Destructors use proxies and do not throw; so they run for no client, which could be gone.
+        ~Object() {
+            const ServeScope nobody(nullptr);
+            referent.object.reset();
+        }
+
         detail::Referent referent;
         std::recursive_mutex one_by_one;  // of a call that calls its own object again, too
         std::uint64_t references = 0;     // of all clients; guarded by the server's mutex

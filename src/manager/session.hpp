@@ -23,10 +23,10 @@ struct Session {
 /// The session that this thread serves; null for other threads.
 const Session* current_session();
 
-/// Makes a session the thread's own while it lives.
+/// Makes a session the thread's own while it lives; null: what runs is done for no client.
 class ServeScope {
   public:
-    explicit ServeScope(const Session& session);
+    explicit ServeScope(const Session* session);
     ServeScope(const ServeScope&) = delete;
     ServeScope& operator=(const ServeScope&) = delete;
     ~ServeScope();

@@ -115,7 +115,7 @@ TEST_F(Managing, AListIsIteratedByPlaceAndSeesWhatChanges) {
     EXPECT_THAT(seen, ElementsAre(1, 2, 3, 4));
 }
 
-// cpython: TestSyncManagerTypes.test_set, TestSyncManagerTypes.test_set_init
+// cpython: TestSyncManagerTypes.test_set
 TEST_F(Managing, ASetHasTheWholeInterface) {
     Manager manager;
     auto s = manager.set<int>({1, 2, 3});
@@ -237,6 +237,31 @@ TEST_F(Managing, QueuesCanBeElements) {
     queues[1].put(2);
     EXPECT_EQ(queues[0].get(), 1);
     EXPECT_EQ(queues[1].get(), 2);
+    auto by_name = manager.dict<std::string, managed::Queue<int>>({{"first", queues[0]}});
+    by_name.at("first").put(3);
+    EXPECT_EQ(queues[0].get(), 3);
+}
+
+struct Picky {
+    explicit Picky(const std::vector<int>& values) {
+        if (values.empty()) throw std::invalid_argument("nothing to begin with");
+    }
+};
+
+// cpython: TestSyncManagerTypes.test_set_init
+TEST_F(Managing, ASetBeginsWithAnyRangeAndAConstructorThatThrowsIsARemoteError) {
+    Manager manager;
+    const std::vector<int> values{3, 1, 3};
+    EXPECT_THAT(manager.set<int>({values.begin(), values.end()}).copy(), ElementsAre(1, 3));
+    EXPECT_TRUE(manager.set<int>().empty());
+    try {
+        manager.create<Picky>(std::vector<int>());
+        FAIL();
+    } catch (const std::invalid_argument& error) {
+        EXPECT_STREQ(error.what(), "nothing to begin with");
+        EXPECT_NE(dynamic_cast<const mp::RemoteError*>(&error), nullptr);
+    }
+    EXPECT_NO_THROW(manager.create<Picky>(values));
 }
 
 class Counter {
@@ -293,6 +318,21 @@ TEST_F(Managing, AnObjectLivesAsLongAsItsProxies) {
         EXPECT_EQ(alive.get(), 1);
     }
     EXPECT_TRUE(mp::test::eventually([&] { return alive.get() == 0; }));
+}
+
+TEST_F(Managing, AForkOfTheOwnerUsesTheManagerAndCannotEndIt) {
+    std::optional<Manager> manager(std::in_place);
+    auto list = manager->list<int>();
+    list.append(1);  // this process has a connection for calls now, which is not the fork's
+    mp::test::Child child([&] {
+        const auto own = manager->list<int>({2});
+        list.extend(own.copy());
+        manager.reset();
+        return 0;
+    });
+    EXPECT_EQ(child.wait(), 0);
+    EXPECT_THAT(list.copy(), ElementsAre(1, 2));
+    EXPECT_EQ(manager->list<int>({3}).size(), 1U);
 }
 
 TEST_F(Managing, ReferencesOfAKilledClientAreDropped) {
@@ -393,6 +433,27 @@ TEST_F(Managing, AKilledServerIsATypedErrorThatNamesItsEnd) {
     EXPECT_THAT(text, HasSubstr("killed by SIGKILL"));
     EXPECT_THROW(list.append(1), Closed);
     EXPECT_THROW((manager.dict<int, int>()), Closed);
+}
+
+TEST_F(Managing, TheEndOfAServerIsSeenThoughAForkOfItLives) {
+    Manager manager;
+    auto queue = manager.Queue<int>();
+    const pid_t fork = manager.Value<int>().update([](int) {
+        const pid_t child = ::fork();
+        if (child != 0) return child;
+        for (;;) ::pause();
+    });
+    auto begun = manager.Event();
+    std::jthread waiting([&] {
+        begun.set();
+        EXPECT_THROW(queue.get(), Closed);
+    });
+    ASSERT_TRUE(begun.wait_for(60s));
+    ::kill(*manager.pid(), SIGKILL);
+    waiting.join();
+    EXPECT_THROW((manager.dict<int, int>()), Closed);
+    EXPECT_THROW(queue.put(1), Closed);
+    ::kill(fork, SIGKILL);
 }
 
 // cpython: _TestSharedMemory.test_shared_memory_SharedMemoryServer_ignores_sigint

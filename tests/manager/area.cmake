@@ -1,0 +1,1 @@
+mp_kill_at_system_calls(test_manager)
