@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/run_program.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 
@@ -80,6 +81,10 @@ TEST(Guide, ItsProgramsPrintWhatTheirLastLinesSay) {
     const auto programs = files("docs/snippets", ".cpp");
     EXPECT_GE(programs.size(), 6u);
     for (const auto& program : programs) {
+#if MP_UNDER_SANITIZER
+        // Has a memory limit, below what sanitizers take for themselves.
+        if (program.stem() == "failures") continue;
+#endif
         const std::string source = read(program);
         const std::string mark = "\n// Prints:\n";
         const auto at = source.find(mark);

@@ -13,6 +13,7 @@
 
 #include "pool_fixture.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 
@@ -226,6 +227,7 @@ TEST_P(PoolLifetime, ATaskMayRunAPoolOfItsOwn) {
 
 TEST_P(PoolLifetime, InAForkOfItsOwnerItIsRefusedAndHarmless) {
     MP_SKIP_UNLESS(is_parallel);
+    MP_SKIP_UNDER_SANITIZERS("their allocator may be locked by another thread at the fork, and stays so in the child");
     auto pool = std::make_unique<Pool>(options());
     auto pending = pool->submit([] { return ::usleep(300'000); });
     Child child([&] {
