@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <multiprocessing/detail/serial_run.hpp>
 #include <multiprocessing/detail/shared_block.hpp>
 #include <multiprocessing/detail/wait_limit.hpp>
 #include <multiprocessing/errors.hpp>
@@ -68,6 +70,8 @@ class MP_EXPORT BasicConnection {
     struct Incoming {
         std::span<const std::byte> bytes;
         std::span<const serial::Handle> handles;
+        serial::detail::RunPlace* place = nullptr;  // where a long run may go
+        bool placed = false;                        // went there: its bytes are not here
     };
     /// Gives a received message back when its reader has finished or failed.
     class Release {
@@ -95,6 +99,8 @@ class MP_EXPORT BasicConnection {
 
     /// Space of the ring in which a message may be written before send_message; may be empty.
     std::span<std::byte> begin_message();
+    /// Sends a run: its 8 bytes and, from where they lie, the others. False when the time ran out: then nothing was sent.
+    bool send_run(std::span<const std::byte> count, std::span<const std::byte> elements, WaitLimit limit);
     /// False when the time ran out: then nothing was sent.
     bool send_message(std::span<const std::byte> bytes, std::span<const serial::Handle> handles, WaitLimit limit);
     /// False when the time ran out; throws Closed at the end of the stream. Otherwise Release must follow.
@@ -167,9 +173,7 @@ class Connection : public detail::BasicConnection {
             std::byte bytes[sizeof(T)];
             if (receive_small(bytes, sizeof bytes, true)) [[likely]] return unpack_bytes<T>(bytes);
         }
-        Incoming incoming;
-        (void)receive_message(incoming, detail::forever);
-        return unpack<T>(incoming);
+        return std::move(*receive_one<T>(detail::forever));
     }
     /// The next message, or nothing when none came in time.
     template <class Rep, class Period, class T = Receive>
@@ -218,6 +222,12 @@ class Connection : public detail::BasicConnection {
 
     bool send_within(const auto& value, detail::WaitLimit limit) {
         if constexpr (small<std::remove_cvref_t<decltype(value)>>) return send_small(&value, sizeof value, limit);
+        if constexpr (serial::detail::run<std::remove_cvref_t<decltype(value)>>) {
+            const auto elements = serial::detail::bytes_of_run(value);
+            const std::uint64_t count = value.size();
+            if (elements.size() >= serial::detail::least_direct)
+                return send_run(std::as_bytes(std::span(&count, 1)), elements, limit);
+        }
         serial::Writer writer(begin_message());
         writer.set_leaves_machine(leaves_machine());
         serial::encode(writer, value);
@@ -229,9 +239,22 @@ class Connection : public detail::BasicConnection {
             std::byte bytes[sizeof(T)];
             if (receive_small(bytes, sizeof bytes, limit != detail::not_at_all)) return unpack_bytes<T>(bytes);
         }
+        return receive_one<T>(limit);
+    }
+    template <class T>
+    std::optional<T> receive_one(detail::WaitLimit limit) {
         Incoming incoming;
-        if (!receive_message(incoming, limit)) return std::nullopt;
-        return unpack<T>(incoming);
+        if constexpr (serial::detail::run<T>) {
+            serial::detail::RunInto<T> place;
+            incoming.place = &place;
+            if (!receive_message(incoming, limit)) return std::nullopt;
+            if (!incoming.placed) return unpack<T>(incoming);
+            const Release release(*this);
+            return place.take();
+        } else {
+            if (!receive_message(incoming, limit)) return std::nullopt;
+            return unpack<T>(incoming);
+        }
     }
     template <class T>
     static T unpack_bytes(std::span<const std::byte> bytes) {

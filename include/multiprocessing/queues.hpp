@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <multiprocessing/detail/serial_run.hpp>
 #include <multiprocessing/detail/shared_block.hpp>
 #include <multiprocessing/detail/wait_limit.hpp>
 #include <multiprocessing/errors.hpp>
@@ -29,11 +31,13 @@ struct QueueCore;
 /// Items taken off a queue, still packed.
 class MP_EXPORT TakenItems {
   public:
-    TakenItems() noexcept {}
+    /// A long run that is taken alone goes to `place` instead, and its bytes are not here.
+    explicit TakenItems(serial::detail::RunPlace* place = nullptr) noexcept : place_(place) {}
     TakenItems(const TakenItems&) = delete;
     TakenItems& operator=(const TakenItems&) = delete;
 
     std::size_t size() const noexcept { return count_; }
+    bool placed() const noexcept { return placed_; }
     std::span<const std::byte> bytes(std::size_t i) const noexcept {
         const Item& item = i == 0 ? first_ : more_[i - 1];
         return {memory() + item.offset, item.size};
@@ -52,6 +56,8 @@ class MP_EXPORT TakenItems {
 
     std::size_t count_ = 0, used_ = 0, heap_size_ = 0;
     Item first_;
+    serial::detail::RunPlace* place_;
+    bool placed_ = false;
     std::vector<Item> more_;
     std::vector<serial::Handle> handles_;
     std::unique_ptr<std::byte[]> heap_;
@@ -60,7 +66,8 @@ class MP_EXPORT TakenItems {
 
 struct PackedItem {
     std::span<const std::byte> bytes;
-    std::span<const serial::Handle> handles;
+    std::span<const serial::Handle> handles = {};
+    std::span<const std::byte> rest = {};  // of a run, behind its 8 bytes
 };
 
 enum class QueueOutcome { done, timed_out, closed };
@@ -97,8 +104,7 @@ class MP_EXPORT BasicQueue {
     explicit BasicQueue(std::size_t maxsize);
     explicit BasicQueue(serial::Reader& reader);
 
-    QueueOutcome put_packed(std::span<const std::byte> bytes, std::span<const serial::Handle> handles,
-                            WaitLimit limit) const;
+    QueueOutcome put_packed(const PackedItem& item, WaitLimit limit) const;
     /// Puts all; less than all only when the time ran out or the queue was closed.
     std::size_t put_packed(std::span<const PackedItem> items, WaitLimit limit) const;
     /// Puts `count` items that lie one behind the other and are their bytes. As put_packed.
@@ -152,9 +158,9 @@ class Queue : public detail::BasicQueue {
             std::byte bytes[sizeof(T)];
             if (this->take_equal(bytes, sizeof bytes, 1, true) != 0) [[likely]] return unpack_bytes(bytes);
         }
-        detail::TakenItems taken;
-        if (take_packed(taken, 1, detail::forever) != detail::QueueOutcome::done) throw_closed(false);
-        return unpack(taken, 0);
+        std::optional<T> item;
+        if (take_one(item, detail::forever) == detail::QueueOutcome::closed) throw_closed(false);
+        return std::move(*item);
     }
     /// The next item, or nothing when none came in time.
     template <class Rep, class Period>
@@ -190,8 +196,8 @@ class Queue : public detail::BasicQueue {
             packed.reserve(ends.size());
             std::pair<std::size_t, std::size_t> last(0, 0);
             for (const auto& here : ends) {
-                packed.push_back({writer.bytes().subspan(last.first, here.first - last.first),
-                                  writer.handles().subspan(last.second, here.second - last.second)});
+                packed.push_back({.bytes = writer.bytes().subspan(last.first, here.first - last.first),
+                                  .handles = writer.handles().subspan(last.second, here.second - last.second)});
                 last = here;
             }
             if (put_packed(packed, detail::forever) != packed.size()) throw_closed(true);
@@ -240,10 +246,7 @@ class Queue : public detail::BasicQueue {
                     return *this;
                 }
             }
-            detail::TakenItems taken;
-            if (queue_->take_packed(taken, 1, detail::forever) == detail::QueueOutcome::done) {
-                item_.emplace(unpack(taken, 0));
-            }
+            queue_->take_one(item_, detail::forever);
             return *this;
         }
         void operator++(int) { ++*this; }
@@ -271,10 +274,19 @@ class Queue : public detail::BasicQueue {
             if (closed) throw_closed(true);
             return false;
         }
+        if constexpr (serial::detail::run<T>) {
+            const auto elements = serial::detail::bytes_of_run(item);
+            const std::uint64_t count = item.size();
+            if (elements.size() >= serial::detail::least_direct)
+                return put_one({.bytes = std::as_bytes(std::span(&count, 1)), .rest = elements}, limit);
+        }
         std::byte scratch[512];
         serial::Writer writer(scratch);
         serial::encode(writer, item);
-        const auto outcome = put_packed(writer.bytes(), writer.handles(), limit);
+        return put_one({.bytes = writer.bytes(), .handles = writer.handles()}, limit);
+    }
+    bool put_one(const detail::PackedItem& packed, detail::WaitLimit limit) const {
+        const auto outcome = put_packed(packed, limit);
         if (outcome == detail::QueueOutcome::closed) throw_closed(true);
         return outcome == detail::QueueOutcome::done;
     }
@@ -283,11 +295,23 @@ class Queue : public detail::BasicQueue {
             std::byte bytes[sizeof(T)];
             if (this->take_equal(bytes, sizeof bytes, 1, limit != detail::not_at_all) != 0) return unpack_bytes(bytes);
         }
-        detail::TakenItems taken;
-        const auto outcome = take_packed(taken, 1, limit);
-        if (outcome == detail::QueueOutcome::closed) throw_closed(false);
-        if (outcome == detail::QueueOutcome::timed_out) return std::nullopt;
-        return unpack(taken, 0);
+        std::optional<T> item;
+        if (take_one(item, limit) == detail::QueueOutcome::closed) throw_closed(false);
+        return item;
+    }
+    detail::QueueOutcome take_one(std::optional<T>& item, detail::WaitLimit limit) const {
+        if constexpr (serial::detail::run<T>) {
+            serial::detail::RunInto<T> place;
+            detail::TakenItems taken(&place);
+            const auto outcome = take_packed(taken, 1, limit);
+            if (outcome == detail::QueueOutcome::done) item.emplace(taken.placed() ? place.take() : unpack(taken, 0));
+            return outcome;
+        } else {
+            detail::TakenItems taken;
+            const auto outcome = take_packed(taken, 1, limit);
+            if (outcome == detail::QueueOutcome::done) item.emplace(unpack(taken, 0));
+            return outcome;
+        }
     }
     static T unpack_bytes(std::span<const std::byte> bytes) {
         serial::Reader reader(bytes);

@@ -6,6 +6,9 @@
 
 namespace mp::channel {
 
+/// Throws SystemError (ENOMEM) when the system has not that much left.
+void check_message_memory(std::size_t size);
+
 /// Uninitialised. Throws SystemError (ENOMEM) when the system has not that much left.
 std::unique_ptr<std::byte[]> message_memory(std::size_t size);
 

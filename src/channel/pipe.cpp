@@ -35,6 +35,20 @@ constexpr std::size_t data_offset = PipeBlock::data_offset;
 
 [[noreturn]] void throw_closed_end() { throw Closed("this Connection is closed"); }
 
+/// Where the elements of a long run go, of which `payload` is the beginning and `total` the size, both then without the
+/// count; null when it is no run.
+std::byte* place_run(serial::detail::RunPlace* place, std::span<const std::byte>& payload, std::size_t& total) {
+    std::uint64_t count;
+    if (!place || payload.size() < sizeof count) return nullptr;
+    std::memcpy(&count, payload.data(), sizeof count);
+    channel::check_message_memory(total);
+    std::byte* const to = place->make(count, total - sizeof count);
+    if (!to) return nullptr;
+    payload = payload.subspan(sizeof count);
+    total -= sizeof count;
+    return to;
+}
+
 }  // namespace
 
 [[gnu::always_inline]] inline PipeEnd& BasicConnection::open_end() const {
@@ -155,14 +169,24 @@ bool BasicConnection::send_message(std::span<const std::byte> bytes, std::span<c
             return true;
         }
     }
-    return end.send(bytes, handles, Deadline::after(limit));
+    return end.send(bytes, {}, handles, Deadline::after(limit));
+}
+
+bool BasicConnection::send_run(std::span<const std::byte> count, std::span<const std::byte> elements, WaitLimit limit) {
+    if (end_) [[likely]] return open_end().send(count, elements, {}, Deadline::after(limit));
+    std::vector<std::byte> bytes;
+    bytes.reserve(count.size() + elements.size());
+    bytes.insert(bytes.end(), count.begin(), count.end());
+    bytes.insert(bytes.end(), elements.begin(), elements.end());
+    return open_stream().send(bytes, {}, Deadline::after(limit));
 }
 
 bool BasicConnection::receive_message(Incoming& incoming, WaitLimit limit) {
     if (!end_) [[unlikely]] {
         StreamEnd& stream = open_stream();
         if (!stream.receive(Deadline::after(limit))) return false;
-        incoming = {stream.bytes(), stream.handles()};
+        incoming.bytes = stream.bytes();
+        incoming.handles = stream.handles();
         return true;
     }
     PipeEnd& end = open_end();
@@ -173,23 +197,31 @@ bool BasicConnection::receive_message(Incoming& incoming, WaitLimit limit) {
         std::size_t total = 0;
         end.in_ring = true;
         std::span<const std::byte> payload;
+        std::byte* to = nullptr;
         try {
             payload = end.open(frame, true, total);
-            if (!frame.last()) end.assembled = channel::message_memory(total);
+            if (!frame.last()) {
+                if (end.handles.empty()) to = place_run(incoming.place, payload, total);
+                incoming.placed = to != nullptr;
+                if (!to) to = (end.assembled = channel::message_memory(total)).get();
+            }
         } catch (...) {
             release_message();
             throw;
         }
         if (frame.last()) {
-            incoming = {payload, end.handles};
+            incoming.bytes = payload;
+            incoming.handles = end.handles;
+            incoming.placed = false;
             return true;
         }
-        std::memcpy(end.assembled.get(), payload.data(), payload.size());
+        std::memcpy(to, payload.data(), payload.size());
         const std::size_t done = payload.size();
         end.in_ring = false;
         end.in.release();
-        if (end.collect(end.assembled.get(), done, total)) {
-            incoming = {{end.assembled.get(), total}, end.handles};
+        if (end.collect(to, done, total)) {
+            if (!incoming.placed) incoming.bytes = {to, total};
+            incoming.handles = end.handles;
             return true;
         }
         frame = end.next_first(Deadline::never());

@@ -16,7 +16,7 @@ using transport::RingReceiver;
 
 namespace {
 
-constexpr std::size_t chunk = 32 << 10;  // of long messages
+constexpr std::size_t longest_chunk = 32 << 10;  // of long messages
 constexpr int looks_for_room = 8;       // a quarter of the ring is emptied in about that time
 constexpr std::uint64_t kick_word = 0;  // packet that carries nothing: tickets begin at 1
 
@@ -107,24 +107,27 @@ void PipeEnd::send_handles(std::span<const serial::Handle> all, std::uint64_t ti
     }
 }
 
-bool PipeEnd::send(std::span<const std::byte> bytes, std::span<const serial::Handle> all, Deadline deadline) {
+bool PipeEnd::send(std::span<const std::byte> bytes, std::span<const std::byte> rest, std::span<const serial::Handle> all,
+                   Deadline deadline) {
     using namespace transport;
+    std::size_t left = bytes.size() + rest.size();
     if (other_closing() && other_gone()) throw_gone();
-    unchecked += bytes.size() + frame_header;
+    unchecked += left + frame_header;
     if (unchecked > block.head().detail / 4) {
         unchecked = 0;
         if (other_gone()) throw_gone();
     }
     std::byte prefix[16];
     std::size_t prefixed = 0;
-    const bool whole = bytes.size() + sizeof prefix <= out.largest_frame();
+    const std::size_t chunk = std::min(longest_chunk, out.largest_frame());
+    const bool whole = left + sizeof prefix <= out.largest_frame();
     std::vector<std::byte> moved;
-    if (!whole && bytes.size() <= out.largest_frame()) {
+    if (!whole && bytes.size() <= out.largest_frame() && rest.empty()) {
         // Written in the ring and a little too long for one frame: the first chunk would overwrite the second.
         moved.assign(bytes.begin(), bytes.end());
         bytes = moved;
     }
-    const std::size_t first_size = whole ? bytes.size() + (all.empty() ? 0 : 8) : chunk;
+    const std::size_t first_size = whole ? left + (all.empty() ? 0 : 8) : chunk;
     if (!wait_for_room(first_size, deadline)) return false;
     std::uint64_t flags = whole ? std::uint64_t{frame_first} | frame_last : std::uint64_t{frame_first};
     if (!all.empty()) {
@@ -139,7 +142,7 @@ bool PipeEnd::send(std::span<const std::byte> bytes, std::span<const serial::Han
         flags |= frame_handles;
     }
     if (!whole) {
-        const std::uint64_t total = bytes.size();
+        const std::uint64_t total = left;
         std::memcpy(prefix + prefixed, &total, 8);
         prefixed += 8;
     }
@@ -152,15 +155,19 @@ bool PipeEnd::send(std::span<const std::byte> bytes, std::span<const serial::Han
             continue;
         }
         const std::size_t taken = size - prefixed;
-        // The bytes may lie right here, where begin_message() had them written.
-        if (taken != 0) std::memmove(to + prefixed, bytes.data(), taken);
+        const std::size_t of_bytes = std::min(taken, bytes.size());
+        // They may lie right here, where begin_message() had them written.
+        if (of_bytes != 0) std::memmove(to + prefixed, bytes.data(), of_bytes);
+        if (of_bytes != taken) std::memcpy(to + prefixed + of_bytes, rest.data(), taken - of_bytes);
         std::memcpy(to, prefix, prefixed);
-        bytes = bytes.subspan(taken);
+        bytes = bytes.subspan(of_bytes);
+        rest = rest.subspan(taken - of_bytes);
+        left -= taken;
         prefixed = 0;
         out.commit(size, flags);
         published();
-        size = std::min(bytes.size(), chunk);
-        flags = bytes.size() <= chunk ? std::uint64_t{frame_last} : 0;
+        size = std::min(left, chunk);
+        flags = left <= chunk ? std::uint64_t{frame_last} : 0;
     } while (!whole && size != 0);
     return true;
 }

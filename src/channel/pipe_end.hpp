@@ -62,7 +62,9 @@ struct PipeEnd {
     /// When all that had arrived is received: waits for a moment if many messages will have come then.
     void next_batch();
     transport::RingReceiver::Frame next_first(base::Deadline deadline);
-    bool send(std::span<const std::byte> bytes, std::span<const serial::Handle> handles, base::Deadline deadline);
+    /// The message is `bytes` and then `rest`.
+    bool send(std::span<const std::byte> bytes, std::span<const std::byte> rest, std::span<const serial::Handle> handles,
+              base::Deadline deadline);
     void send_handles(std::span<const serial::Handle> handles, std::uint64_t ticket);
     void take_handles(std::uint64_t word);
     /// The payload of a first frame without its prefix; reads the descriptors and how long the message is.

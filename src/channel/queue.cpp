@@ -83,7 +83,7 @@ struct QueueCore {
 };
 
 QueueCore::Step QueueCore::write_one(const PackedItem& item) {
-    transport::QueueRecord record{item.bytes, 0};
+    transport::QueueRecord record{.bytes = item.bytes, .rest = item.rest};
     if (!item.handles.empty()) {
         const std::uint64_t ticket = (state().tickets + 1) & transport::ticket_mask;
         state().tickets = ticket;
@@ -104,7 +104,7 @@ QueueCore::Step QueueCore::write_one(const PackedItem& item) {
     const auto written = queue.write(record);
     if (!written && written.error().value() == ENOSPC) return Step::full;
     if (!written) {
-        channel::raise(written.error(), "cannot put " + channel::human_size(item.bytes.size()) + " into a Queue");
+        channel::raise(written.error(), "cannot put " + channel::human_size(item.bytes.size() + item.rest.size()) + " into a Queue");
     }
     return Step::put;
 }
@@ -231,7 +231,18 @@ bool QueueCore::collect_handles(std::uint64_t word, std::vector<serial::Handle>&
 QueueOutcome QueueCore::take(TakenItems& taken, std::size_t most, WaitLimit limit) {
     struct Sink final : transport::QueueSink {
         explicit Sink(TakenItems& items) : to(items) {}
-        std::byte* room(std::size_t size) override {
+        std::byte* room(std::size_t size, bool handles, const std::byte* first, std::size_t& skipped) override {
+            if (to.place_ && !handles && size > serial::detail::least_direct) {
+                std::uint64_t count;
+                std::memcpy(&count, first, sizeof count);
+                channel::check_message_memory(size);
+                if (std::byte* const placed = to.place_->make(count, size - sizeof count)) {
+                    skipped = sizeof count;
+                    to.placed_ = true;
+                    last = 0;
+                    return placed;
+                }
+            }
             const std::size_t aligned = (size + 7) & ~std::size_t{7};
             const std::size_t capacity = to.heap_ ? to.heap_size_ : sizeof to.scratch_;
             if (aligned > capacity - to.used_) {
@@ -371,9 +382,7 @@ void BasicQueue::close() {
     core_->ring();
 }
 
-QueueOutcome BasicQueue::put_packed(std::span<const std::byte> bytes, std::span<const serial::Handle> handles,
-                                    WaitLimit limit) const {
-    const PackedItem item{bytes, handles};
+QueueOutcome BasicQueue::put_packed(const PackedItem& item, WaitLimit limit) const {
     bool was_closed = false;
     const std::size_t put = core_->put(1, limit, was_closed, [&](std::size_t, std::size_t, QueueCore::Step& step) {
         return core_->write_packed({&item, 1}, 1, step);

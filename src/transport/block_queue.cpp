@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t block_units = queue_block / 8;
 constexpr std::uint64_t logical_mask = 2 * queue_max_blocks - 1;
-constexpr std::uint64_t warm_blocks = 4;                  // emptied blocks that keep their pages
+constexpr std::uint64_t least_warm = 32, most_warm = 256;  // emptied blocks that keep their pages: 8 and 64 MiB
 constexpr std::uint64_t growth_check = (64 << 20) / queue_block;  // new blocks between two looks at the system's memory
 constexpr std::size_t split_size = queue_block / 4;       // longer records are split at the ends of blocks
 
@@ -138,7 +138,7 @@ std::size_t BlockQueue::room_for_items(std::size_t wanted) {
 
 base::Expected<void> BlockQueue::write(const QueueRecord& record) {
     const std::size_t prefix = record.handles != 0 ? 8 : 0;
-    const std::size_t size = record.bytes.size() + prefix;
+    const std::size_t size = prefix + record.bytes.size() + record.rest.size();
     const std::uint64_t units = 1 + (size + 7) / 8;
     std::uint64_t position = written_.position();
     const std::uint64_t before_end = block_units - position % block_units;
@@ -146,6 +146,8 @@ base::Expected<void> BlockQueue::write(const QueueRecord& record) {
     const std::uint64_t skipped = !split && units > before_end ? before_end : 0;
     const QueueMark end = written_.advanced(skipped + units, 1);
     state_->intent = end.count();
+    // Twice such a record: one that is written while one is read.
+    state_->warm = split ? 2 * (size / queue_block + 1) : 0;
     if (const auto reserved = reserve_blocks(position + skipped + units); !reserved) return reserved;
     shm::kill_point();
     if (skipped != 0) {
@@ -158,9 +160,11 @@ base::Expected<void> BlockQueue::write(const QueueRecord& record) {
     to += 8;
     if (!split) {
         if (prefix != 0) std::memcpy(to, &record.handles, 8);
-        if (!record.bytes.empty()) std::memcpy(to + prefix, record.bytes.data(), record.bytes.size());
+        to += prefix;
+        if (!record.bytes.empty()) std::memcpy(to, record.bytes.data(), record.bytes.size());
+        if (!record.rest.empty()) std::memcpy(to + record.bytes.size(), record.rest.data(), record.rest.size());
     } else {
-        // The prefix may be alone in its block; both parts go unit by unit through the blocks.
+        // The prefix may be alone in its block; all parts go unit by unit through the blocks.
         ++position;
         const auto copy = [&](const std::byte* from, std::size_t left) {
             while (left != 0) {
@@ -175,6 +179,7 @@ base::Expected<void> BlockQueue::write(const QueueRecord& record) {
         };
         if (prefix != 0) copy(reinterpret_cast<const std::byte*>(&record.handles), 8);
         copy(record.bytes.data(), record.bytes.size());
+        copy(record.rest.data(), record.rest.size());
     }
     shm::kill_point();
     written_ = end;
@@ -189,7 +194,7 @@ base::Expected<std::size_t> BlockQueue::write_equal(const std::byte* records, st
         const std::uint64_t before_end = block_units - position % block_units;
         const std::size_t here = std::min<std::size_t>(count - done, before_end / units);
         if (here == 0 || size > split_size) {
-            const auto written = write({{records + done * size, size}, 0});
+            const auto written = write({.bytes = {records + done * size, size}});
             if (!written && done == 0) return written.error();
             if (!written) break;
             ++done;
@@ -197,6 +202,7 @@ base::Expected<std::size_t> BlockQueue::write_equal(const std::byte* records, st
         }
         const QueueMark end = written_.advanced(here * units, here);
         state_->intent = end.count();
+        state_->warm = 0;
         if (const auto reserved = reserve_blocks(position + here * units); !reserved) {
             if (done == 0) return reserved.error();
             break;
@@ -287,8 +293,10 @@ base::Expected<std::size_t> BlockQueue::take(QueueSink& sink, std::size_t most, 
         const std::uint64_t behind = (QueueMark{state_->tail_copy}.position() - position) & QueueMark::position_mask;
         if (size < prefix || (size + 7) / 8 > behind) [[unlikely]] return base::error_of(EBADMSG);
         std::uint64_t handles = 0;
-        std::byte* const to = sink.room(size);
-        for (std::size_t left = size, done = 0; left != 0;) {
+        std::size_t skipped_bytes = 0;
+        std::byte* const to = sink.room(size, prefix != 0, size < 8 ? nullptr : at(position & QueueMark::position_mask), skipped_bytes);
+        position += skipped_bytes / 8;
+        for (std::size_t left = size - skipped_bytes, done = 0; left != 0;) {
             position &= QueueMark::position_mask;
             const std::size_t piece = std::min(left, (block_units - position % block_units) * 8);
             std::memcpy(to + done, at(position), piece);
@@ -310,9 +318,10 @@ base::Expected<std::size_t> BlockQueue::take(QueueSink& sink, std::size_t most, 
 
 void BlockQueue::trim() {
     const QueueMark head{state_->head.load(std::memory_order_acquire)};
+    const std::uint64_t warm = std::clamp<std::uint64_t>(state_->warm, least_warm, most_warm);
     // No more than there are, whatever the books say.
     for (std::uint64_t left = fresh(); left > 0; --left) {
-        if (distance(reclaimed(state_->books), head.position() / block_units) <= warm_blocks) return;
+        if (distance(reclaimed(state_->books), head.position() / block_units) <= warm) return;
         retire_oldest();
     }
 }

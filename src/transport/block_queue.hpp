@@ -64,6 +64,7 @@ struct QueueState {
     std::uint64_t fresh;                           // physical blocks ever taken
     std::uint64_t idle;                            // of them, those in the idle set
     std::uint64_t tickets;                         // of descriptor packets
+    std::uint64_t warm;                            // emptied blocks that keep their pages
     alignas(64) shm::RobustLock put_lock;
 
     // Under the get lock.
@@ -73,17 +74,20 @@ struct QueueState {
 };
 static_assert(sizeof(QueueState) == 512);
 
-/// One record: the bytes in it and, when descriptors belong to it, the ticket and number of their packets.
+/// One record: the bytes in it, further ones that lie elsewhere (`bytes` are a multiple of 8 then), and, when descriptors
+/// belong to it, the ticket and number of their packets.
 struct QueueRecord {
     std::span<const std::byte> bytes;
+    std::span<const std::byte> rest = {};
     std::uint64_t handles = 0;
 };
 
 /// Where received records go.
 class QueueSink {
   public:
-    /// Memory for the next record.
-    virtual std::byte* room(std::size_t size) = 0;
+    /// Memory for the next record, which begins with `first` (8 bytes, if it has as many): its bytes from `skipped` on are
+    /// to be copied there, 0 if the sink says nothing else, or 8.
+    virtual std::byte* room(std::size_t size, bool handles, const std::byte* first, std::size_t& skipped) = 0;
     /// The record that was copied there: its bytes begin at `offset`.
     virtual void received(std::size_t offset, std::size_t size, std::uint64_t handles) = 0;
 

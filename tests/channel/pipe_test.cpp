@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <array>
+#include <cstring>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -380,6 +382,46 @@ void sender_killed_at_each_step(std::size_t size) {
 }
 
 TEST(Connection, SurvivesASenderKilledAtAnyStepOfAShortMessage) { sender_killed_at_each_step(100); }
+struct Flag {
+    bool up;
+    bool operator==(const Flag&) const = default;
+};
+
+// Long runs of plain elements go into the receiver's object without a copy in between.
+TEST(Connection, LongRunsOfAnyElementsArriveWhole) {
+    const auto arrives = [&](const auto& sent) {
+        using Sent = std::remove_cvref_t<decltype(sent)>;
+        auto [first, second] = Pipe<Sent>({.capacity = 64 << 10});
+        std::jthread sender([&, end = second]() mutable { end.send(sent); });
+        EXPECT_EQ(first.recv(), sent);
+    };
+    for (const std::size_t size : {65'535, 65'536, 65'537, 1'000'001}) {
+        arrives(std::string(size, 'x'));
+        arrives(std::u16string(size, u'y'));
+        arrives(pattern(size));
+        arrives(std::vector<Flag>(size, Flag{true}));
+        arrives(std::vector<std::array<char, 3>>(size, {'a', 'b', 'c'}));
+    }
+}
+
+TEST(Connection, ALongMessageThatIsNoRunIsRefusedAndTheNextArrives) {
+    auto [here, there] = Pipe<std::vector<Flag>>();
+    const auto refused = [&](std::uint64_t count, std::size_t size, std::byte value) {
+        std::vector<std::byte> message(8 + size, value);
+        std::memcpy(message.data(), &count, 8);
+        std::jthread sender([&, end = there]() mutable { end.send_bytes(message); });
+        EXPECT_THROW((void)here.recv(), SerializationError) << count;
+    };
+    constexpr std::size_t size = 1'000'000;
+    refused(size + 1, size, std::byte(1));
+    refused(size - 1, size, std::byte(1));
+    refused(0, size, std::byte(1));
+    refused(~std::uint64_t(0), size, std::byte(1));
+    refused(size, size, std::byte(2));  // no bool
+    std::jthread sender([end = there]() mutable { end.send(std::vector<Flag>(size, Flag{true})); });
+    EXPECT_EQ(here.recv(), std::vector<Flag>(size, Flag{true}));
+}
+
 TEST(Connection, SurvivesASenderKilledAtAnyStepOfALongMessage) { sender_killed_at_each_step(200'000); }
 
 TEST(Connection, SurvivesAReceiverKilledAtAnyStep) {
