@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
@@ -64,24 +65,56 @@ class Forked {
     pid_t pid_;
 };
 
-/// Seconds for `count` messages of `size` bytes from so many senders to so many receivers.
+/// How many messages each receiver has got, where all processes see it.
+class Received {
+  public:
+    Received() : memory_(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+        if (memory_ == MAP_FAILED) throw std::runtime_error("no memory");
+    }
+    Received(const Received&) = delete;
+    ~Received() { ::munmap(memory_, size); }
+    std::atomic<int>& of(int receiver) { return *(static_cast<std::atomic<int>*>(memory_) + 64 * receiver); }
+    int sum() { return of(0).load(std::memory_order_relaxed) + of(1).load(std::memory_order_relaxed); }
+
+  private:
+    static constexpr std::size_t size = 4096;
+    void* memory_;
+};
+
+/// Seconds for `count` messages of `size` bytes from so many senders to at most two receivers: until the last has come,
+/// whoever got it, and without the end of the processes.
 double one_way(const MakeMedium& make, std::size_t size, int count, int senders, int receivers) {
+    using namespace std::chrono_literals;
     const auto medium = make();
     mp::Barrier begin(static_cast<std::size_t>(senders + receivers + 1));
+    Received received;
     std::vector<Forked> processes;
-    const auto add = [&](int which, int share, bool sends) {
-        processes.emplace_back([&, which, share, sends] {
-            const auto end = sends ? medium->sender(which) : medium->receiver(which);
+    for (int i = 0; i < receivers; ++i) {
+        processes.emplace_back([&, i] {
+            const auto end = medium->receiver(i);
             std::vector<std::byte> message(size, std::byte(7));
             begin.wait();
-            for (int i = 0; i < share; ++i) end(message);
+            for (int got = 1;; ++got) {
+                end(message);
+                received.of(i).store(got, std::memory_order_relaxed);
+            }
         });
-    };
-    for (int i = 0; i < receivers; ++i) add(i, count / receivers, false);
-    for (int i = 0; i < senders; ++i) add(i, count / senders, true);
+    }
+    for (int i = 0; i < senders; ++i) {
+        processes.emplace_back([&, i] {
+            const auto end = medium->sender(i);
+            std::vector<std::byte> message(size, std::byte(7));
+            begin.wait();
+            for (int sent = 0; sent < count / senders; ++sent) end(message);
+        });
+    }
     begin.wait();
     return bench::seconds([&] {
-        for (auto& process : processes) process.wait();
+        const auto deadline = std::chrono::steady_clock::now() + 8s;
+        while (received.sum() < count / senders * senders) {
+            if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("messages do not arrive");
+            std::this_thread::sleep_for(50us);
+        }
     });
 }
 
@@ -138,6 +171,18 @@ double cache_line_round_trip(int trips) {
     other.wait();
     ::munmap(memory, sizeof(Words));
     return 1e6 * time / trips;
+}
+
+/// Seconds for copies within one process: what the memory can do.
+double copies(std::size_t size, int count) {
+    const std::vector<std::byte> from(size, std::byte(7));
+    std::vector<std::byte> to(size);
+    return bench::seconds([&] {
+        for (int i = 0; i < count; ++i) {
+            std::memcpy(to.data(), from.data(), size);
+            asm volatile("" : : "r"(to.data()) : "memory");
+        }
+    });
 }
 
 template <class T, class... Arguments>
@@ -222,9 +267,9 @@ void throughput(bench::Suite& suite) {
                                    std::size_t(1) << 20, std::size_t(16) << 20}) {
         const bool small = size <= 1024;
         const double scale = small ? 1e6 : 1e9 / static_cast<double>(size);
-        const int ours = small ? 2'000'000 : static_cast<int>((std::size_t(256) << 20) / size);
-        const int theirs = small ? 100'000 : static_cast<int>((std::size_t(64) << 20) / size);
-        const int pythons = small ? 10'000 : theirs;
+        const int ours = small ? 2'000'000 : static_cast<int>((std::size_t(512) << 20) / size);
+        const int theirs = small ? 100'000 : static_cast<int>((std::size_t(256) << 20) / size);
+        const int pythons = small ? 10'000 : static_cast<int>((std::size_t(64) << 20) / size);
         for (const auto [senders, receivers] : {Shape{1, 1}, Shape{2, 1}, Shape{1, 2}, Shape{2, 2}}) {
             const std::string shape = std::to_string(senders) + "x" + std::to_string(receivers);
             if (suite.quick() && senders != receivers) continue;
@@ -238,6 +283,7 @@ void throughput(bench::Suite& suite) {
             if (senders == 1 && receivers == 1) {
                 auto pipe_peers = peers;
                 pipe_peers.push_back({"kernel pipe", rate(medium<bench::KernelPipe>(), theirs)});
+                if (!small) pipe_peers.push_back({"one memcpy", [=] { return ours / copies(size, ours) / scale; }});
                 pipe_peers.push_back(python("pipe", size, pythons, rate_of));
                 suite.run({.name = "Pipe one way, " + text_of(size),
                            .unit = unit,
