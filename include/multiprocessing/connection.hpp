@@ -271,6 +271,7 @@ class Connection : public detail::BasicConnection {
     }
 };
 
+/// How Pipe makes a pipe.
 struct PipeOptions {
     std::size_t capacity = 1 << 20;  ///< bytes under way in each direction; rounded up to a power of two, at least 64 KiB
 };
@@ -280,6 +281,8 @@ struct PipeOptions {
 /// one-way, its first end receives. Throws SystemError when there is no memory or descriptor left.
 template <class Send, class Receive = Send>
 std::pair<Connection<Send, Receive>, Connection<Receive, Send>> Pipe(const PipeOptions& options = {}) {
+    if constexpr (!std::is_void_v<Send>) serial::check_serializable<Send>();
+    if constexpr (!std::is_void_v<Receive>) serial::check_serializable<Receive>();
     auto [first, second] = Connection<Send, Receive>::internal_make_ends(options.capacity);
     return {Connection<Send, Receive>(std::move(first)), Connection<Receive, Send>(std::move(second))};
 }

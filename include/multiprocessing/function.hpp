@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -207,13 +208,9 @@ MP_EXPLAIN(refused_bound_text,
 template <class F, class... Args>
 struct ExplainCallable<Bound<F, Args...>, CallableVerdict::refused_bound_function> : ExplainCallable<F> {};
 
-template <class... Args>
-consteval bool explain_arguments() {
-    return (serial::detail::explain<serial::detail::verdict<Args>>::value && ...);
-}
 template <class F, class... Args>
 struct ExplainCallable<Bound<F, Args...>, CallableVerdict::refused_bound_argument> {
-    static constexpr bool value = explain_arguments<Args...>();
+    static constexpr bool value = (serial::detail::explain<serial::detail::verdict<Args>>::value && ...);
 };
 template <class F>
 struct ExplainCallable<F, CallableVerdict::refused_otherwise> : serial::detail::explain<serial::detail::verdict<F>> {};
@@ -228,7 +225,7 @@ concept portable_callable = detail::judge_callable<std::decay_t<F>>() <= detail:
 /// Does nothing for a portable_callable; for any other F it is a compile-time error whose first line says in one
 /// sentence what is wrong and what to do.
 template <class F>
-consteval void check_callable() {
+constexpr void check_callable() {
     static_cast<void>(detail::ExplainCallable<std::decay_t<F>>::value);
 }
 
@@ -253,6 +250,11 @@ auto trust(F&& f) {
 }
 
 namespace detail {
+
+/// What a task is called with: values, text literals as strings.
+template <class T>
+using task_argument = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
+                                         std::string, std::decay_t<T>>;
 
 /// Appends what the worker needs besides the entry record, which says the type: captures, members, bound arguments.
 template <class F>

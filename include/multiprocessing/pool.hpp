@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -73,6 +74,11 @@ class Pool {
     auto map(F&& function, Range&& range, const CallOptions& options = {}) {
         return values<detail::Plain, std::decay_t<F>>(function, range, options);
     }
+    /// `pool.map(f, {1, 2, 3})`
+    template <class F, class T>
+    auto map(F&& function, std::initializer_list<T> elements, const CallOptions& options = {}) {
+        return values<detail::Plain, std::decay_t<F>>(function, elements, options);
+    }
 
     /// As map, for functions of several arguments: an element - tuple, pair, array or plain aggregate - is spread over
     /// them.
@@ -85,6 +91,11 @@ class Pool {
     template <class F, std::ranges::input_range Range>
     auto map_outcomes(F&& function, Range&& range, const CallOptions& options = {}) {
         return outcomes<detail::Plain, std::decay_t<F>>(function, range, options);
+    }
+    /// `pool.map_outcomes(f, {1, 2, 3})`
+    template <class F, class T>
+    auto map_outcomes(F&& function, std::initializer_list<T> elements, const CallOptions& options = {}) {
+        return outcomes<detail::Plain, std::decay_t<F>>(function, elements, options);
     }
     /// starmap in the same way.
     template <class F, std::ranges::input_range Range>
@@ -198,12 +209,8 @@ class Pool {
     template <class F, class... Args>
     auto submit(const CallOptions& options, F&& function, Args&&... arguments) {
         using Function = std::decay_t<F>;
-        check_callable<Function>();
-        (serial::check_serializable<detail::task_argument<Args>>(), ...);
-        constexpr bool callable = std::is_invocable_v<Function&, detail::task_argument<Args>...>;
-        static_assert(callable, "submit: the function cannot be called with these arguments (they are passed by value; text "
-                                "literals as std::string)");
-        if constexpr (callable) {
+        detail::check_task<Function, Args...>();
+        if constexpr (detail::callable_task<Function, Args...>) {
             using R = std::remove_cvref_t<std::invoke_result_t<Function&, detail::task_argument<Args>...>>;
             if constexpr (!std::is_void_v<R>) serial::check_serializable<R>();
             constexpr auto* entry = &detail::entry_record<detail::PoolEntry,
@@ -222,12 +229,15 @@ class Pool {
     template <class F, class... Args>
         requires(!std::is_same_v<std::remove_cvref_t<F>, CallOptions>)
     auto apply(F&& function, Args&&... arguments) {
-        return submit(std::forward<F>(function), std::forward<Args>(arguments)...).get();
+        return apply(CallOptions(), std::forward<F>(function), std::forward<Args>(arguments)...);
     }
     /// The same with options.
     template <class F, class... Args>
     auto apply(const CallOptions& options, F&& function, Args&&... arguments) {
-        return submit(options, std::forward<F>(function), std::forward<Args>(arguments)...).get();
+        if constexpr (detail::callable_task<std::decay_t<F>, Args...>)
+            return submit(options, std::forward<F>(function), std::forward<Args>(arguments)...).get();
+        else
+            detail::check_task<std::decay_t<F>, Args...>();
     }
 
     /// f(arguments...) once in each worker, to set something up there or to ask for it: what it returned in each, in the order of

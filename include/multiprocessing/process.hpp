@@ -49,6 +49,21 @@ struct ProcessEntry {
     static constexpr std::string_view name = "process";
 };
 
+/// The sentence for a target that cannot be called with what was given.
+template <class F, class... Args>
+constexpr void check_target() {
+    constexpr bool callable = std::is_invocable_v<F, Args...>;
+    constexpr bool changes_argument = !callable && std::is_invocable_v<F, Args&...>;
+    static_assert(!changes_argument,
+                  "multiprocessing: the target of a Process takes an argument by reference, but has a copy in another "
+                  "process; take it by value or by const reference, and hand results over by an mp::Queue, mp::Value or "
+                  "mp::Array");
+    static_assert(callable || changes_argument,
+                  "multiprocessing: the target of a Process cannot be called with these arguments (they are passed by "
+                  "value); it is mp::Process(function, arguments...), or mp::Process({.name = \"...\"}, function, "
+                  "arguments...)");
+}
+
 /// What a process calls, without its type.
 class Target {
   public:
@@ -94,6 +109,23 @@ class TargetOf final : public Target {
     F function_;
     std::tuple<Args...> arguments_;
 };
+
+/// Text literals become strings, which can travel, unless the target wants the pointer.
+template <class F, class... Args>
+std::unique_ptr<Target> make_target(F&& function, Args&&... arguments) {
+    using Function = std::decay_t<F>;
+    if constexpr (std::is_invocable_v<Function, task_argument<Args>...>) {
+        return std::make_unique<TargetOf<Function, task_argument<Args>...>>(std::forward<F>(function),
+                                                                            std::forward<Args>(arguments)...);
+    } else {
+        check_target<Function, std::decay_t<Args>...>();
+        if constexpr (std::is_invocable_v<Function, std::decay_t<Args>...>)
+            return std::make_unique<TargetOf<Function, std::decay_t<Args>...>>(std::forward<F>(function),
+                                                                               std::forward<Args>(arguments)...);
+        else
+            return nullptr;
+    }
+}
 
 }  // namespace detail
 
@@ -175,20 +207,21 @@ class MP_EXPORT Process : public ProcessHandle {
   public:
     /// Without a target: run() does nothing unless a derived class says otherwise.
     Process();
+    /// Without a target, with options.
     explicit Process(ProcessOptions options);
 
     template <class F, class... Args>
         requires(!std::is_base_of_v<ProcessHandle, std::remove_cvref_t<F>> &&
-                 !std::is_same_v<std::remove_cvref_t<F>, ProcessOptions> &&
-                 std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>)
+                 !std::is_same_v<std::remove_cvref_t<F>, ProcessOptions>)
+    /// `mp::Process(count, 1, 40000)`. Target and arguments are copied or moved in now and passed on as values, text
+    /// literals as std::string.
     explicit Process(F&& target, Args&&... arguments)
         : Process(ProcessOptions{}, std::forward<F>(target), std::forward<Args>(arguments)...) {}
 
+    /// `mp::Process({.name = "upper half"}, count, 40001, 80000)`
     template <class F, class... Args>
-        requires std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>
     Process(ProcessOptions options, F&& target, Args&&... arguments)
-        : Process(std::move(options), std::make_unique<detail::TargetOf<std::decay_t<F>, std::decay_t<Args>...>>(
-                                          std::forward<F>(target), std::forward<Args>(arguments)...)) {}
+        : Process(std::move(options), detail::make_target(std::forward<F>(target), std::forward<Args>(arguments)...)) {}
 
     /// The process stays what it is; the object moved from has none and may only be destroyed or assigned.
     Process(Process&& other) noexcept;
@@ -221,10 +254,13 @@ class CurrentProcess {
   public:
     /// `MainProcess` in a program that the user started.
     MP_EXPORT std::string name() const;
+    /// Its process id.
     MP_EXPORT pid_t pid() const;
     /// What the processes that it starts default to.
     MP_EXPORT bool daemon() const;
+    /// It asks, so it is.
     bool is_alive() const { return true; }
+    /// None as long as it lives.
     std::optional<int> exitcode() const { return std::nullopt; }
 };
 /// The process that asks. Does not fail.
@@ -233,8 +269,11 @@ inline CurrentProcess current_process() { return {}; }
 /// The process that started the calling one.
 class ParentProcess {
   public:
+    /// For parent_process().
     ParentProcess(std::string name, pid_t pid) : name_(std::move(name)), pid_(pid) {}
+    /// As it was given, or `MainProcess`.
     const std::string& name() const { return name_; }
+    /// Its process id.
     pid_t pid() const { return pid_; }
     /// True as long as anybody can ask: a process ends with the one that started it.
     MP_EXPORT bool is_alive() const;

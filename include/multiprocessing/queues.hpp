@@ -138,7 +138,7 @@ class Queue : public detail::BasicQueue {
     using value_type = T;
 
     /// Throws SystemError when there is no memory or descriptor left.
-    explicit Queue(std::size_t maxsize = 0) : BasicQueue(maxsize) {}
+    explicit Queue(std::size_t maxsize = 0) : BasicQueue(maxsize) { serial::check_serializable<T>(); }
 
     /// Puts an item; waits while the queue is full. Throws Closed, and SerializationError when the item cannot be
     /// packed: then nothing was put.
@@ -329,6 +329,7 @@ class Queue : public detail::BasicQueue {
 template <class T>
 class JoinableQueue : public Queue<T> {
   public:
+    /// As Queue.
     explicit JoinableQueue(std::size_t maxsize = 0) : Queue<T>(maxsize) {}
 
     /// Throws Error when it was called more often than items were put.

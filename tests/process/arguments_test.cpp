@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <future>
 #include <map>
 #include <thread>
 #include <variant>
@@ -42,6 +43,25 @@ void check_kinds(mp::serial::Handle to, bool flag, char letter, std::int64_t num
 }
 
 // cpython: _TestProcess.test_args_argument
+// As strings they can travel, so that no fork is needed, which would be refused here.
+TEST_F(ProcessTargets, TakesATextLiteralAsAString) {
+    std::promise<void> over;
+    std::thread another([wait = over.get_future()] { wait.wait(); });
+    Process process([](const std::string& text) { std::exit(text == "a literal" ? 0 : 1); }, "a literal");
+    process.start();
+    process.join();
+    EXPECT_EQ(process.exitcode(), 0);
+    over.set_value();
+    another.join();
+}
+
+TEST_F(ProcessTargets, KeepsAPointerToTextThatTheTargetWants) {
+    Process process([](const char* text) { std::exit(std::string_view(text) == "a literal" ? 0 : 1); }, "a literal");
+    process.start();
+    process.join();
+    EXPECT_EQ(process.exitcode(), 0);
+}
+
 TEST_P(ProcessArguments, OfManyKindsArriveUnchanged) {
     Mailbox mailbox;
     Process process(options(), check_kinds, mailbox.address(), true, 'x', -(std::int64_t(1) << 60), 0.1,

@@ -24,4 +24,8 @@ mp_serial_refuses(inside_serialize "a raw pointer cannot be sent, since it means
 mp_serial_refuses(derived "the members of this aggregate cannot be visited (a base class")
 mp_serial_refuses(union "a union cannot be sent, since nothing says which member is alive")
 mp_serial_refuses(stateful_order "the library cannot see what this class consists of")
+mp_serial_refuses(lock "a lock or condition variable of the standard library works between the threads of one process only")
+mp_serial_refuses(condition "a lock or condition variable of the standard library works between the threads of one process only")
+mp_serial_refuses(atomic "a std::atomic cannot be sent, since each process would have one of its own")
+mp_serial_refuses(reference_wrapper "a reference cannot be sent, since it means nothing in another process")
 mp_serial_refuses(std_function "the library cannot see what this class consists of")

@@ -73,14 +73,34 @@ CallableSpec describe_callable(const EntryRecord& entry, const F& function) {
     return spec;
 }
 
-/// What a task is called with: values, text literals as strings.
-template <class T>
-using task_argument = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*>,
-                                         std::string, std::decay_t<T>>;
+/// The sentence for a task that cannot be called as it was given; none where an argument has one of its own.
+template <class F, class... Args>
+constexpr void check_task() {
+    check_callable<F>();
+    (serial::check_serializable<task_argument<Args>>(), ...);
+    if constexpr (portable_callable<F> && (serial::serializable<task_argument<Args>> && ...)) {
+        constexpr bool callable = std::is_invocable_v<F&, task_argument<Args>...>;
+        constexpr bool changes_argument = !callable && std::is_invocable_v<F&, task_argument<Args>&...>;
+        static_assert(!changes_argument,
+                      "submit: the function takes an argument by reference, but has a copy in another process; take it by "
+                      "value or by const reference and return the result, or hand over an mp::Value or mp::Array");
+        static_assert(callable || changes_argument,
+                      "submit: the function cannot be called with these arguments (they are passed by value; text literals "
+                      "as std::string)");
+    }
+}
+/// Whether check_task had nothing to say.
+template <class F, class... Args>
+inline constexpr bool callable_task = portable_callable<F> && (serial::serializable<task_argument<Args>> && ...) &&
+                                      std::is_invocable_v<F&, task_argument<Args>...>;
 
 template <class F, class T, std::size_t... I>
 consteval bool applicable(std::index_sequence<I...>) {
     return std::is_invocable_v<F&, std::tuple_element_t<I, T>...>;
+}
+template <class F, class... Members>
+consteval bool applicable(serial::types<Members...>) {
+    return std::is_invocable_v<F&, std::remove_reference_t<Members>&&...>;
 }
 
 // Asked without naming the call, whose return type could not be deduced: that would be an error before the sentence.
@@ -88,16 +108,21 @@ template <class F, class How, class T>
 consteval bool is_callable_with() {
     if constexpr (std::is_same_v<How, Plain>) return std::is_invocable_v<F&, T>;
     else if constexpr (tuple_like<T>) return applicable<F, T>(std::make_index_sequence<std::tuple_size_v<T>>{});
-    else return requires(F& function, T element) { How::call(function, std::move(element)); };
+    else if constexpr (serial::detail::has_visible_members<T>) return applicable<F>(serial::detail::member_types<T>{});
+    else return false;
 }
 template <class F, class How, class T>
 inline constexpr bool callable_with = is_callable_with<F, How, T>();
 
 template <class F, class How, class T>
-consteval void check_map() {
+constexpr void check_map() {
     check_callable<F>();
     serial::check_serializable<T>();
-    static_assert(!std::is_same_v<How, Plain> || callable_with<F, How, T>,
+    constexpr bool changes_element = std::is_same_v<How, Plain> && !callable_with<F, How, T> && std::is_invocable_v<F&, T&>;
+    static_assert(!changes_element,
+                  "map: the function takes its element by reference, but has a copy in another process; take it by value or "
+                  "by const reference and return the result, or change the elements of an mp::Array in place with for_each");
+    static_assert(changes_element || !std::is_same_v<How, Plain> || callable_with<F, How, T>,
                   "map: the function cannot be called with an element of the range (for several arguments use starmap)");
     static_assert(!std::is_same_v<How, Spread> || callable_with<F, How, T>,
                   "starmap: the function cannot be called with the members of an element of the range");

@@ -2,6 +2,7 @@
 /// Whether a type can be packed, and if not, the one sentence that says why and what to do.
 #pragma once
 
+#include <concepts>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -26,6 +27,8 @@ enum class Reason {
     array_without_default,
     no_default,
     not_movable,
+    lock,
+    atomic,
     hidden_members,
     no_way,
 };
@@ -53,6 +56,25 @@ template <class T>
 inline constexpr bool is_span = false;
 template <class T, std::size_t N>
 inline constexpr bool is_span<std::span<T, N>> = true;
+
+// Of the standard library, without its headers.
+template <class T>
+concept reference_wrapper_like = requires(T wrapper) {
+    typename T::type;
+    { wrapper.get() } -> std::same_as<typename T::type&>;
+    requires std::is_convertible_v<T, typename T::type&>;
+    requires sizeof(T) == sizeof(void*);
+};
+template <class T>
+concept atomic_like = requires(T& atomic, typename T::value_type value) {
+    { T::is_always_lock_free } -> std::convertible_to<bool>;
+    atomic.store(value);
+};
+template <class T>
+concept lock_like = !std::is_copy_constructible_v<T> && requires(T& lock) {
+    lock.native_handle();
+    requires requires { lock.unlock(); } || requires { lock.notify_all(); };
+};
 
 template <class T, class... Seen>
 consteval auto examine();
@@ -94,6 +116,8 @@ consteval auto examine() {
         }
     } else if constexpr (std::is_reference_v<T>) {
         return Refused<Reason::reference, T>{};
+    } else if constexpr (atomic_like<T>) {
+        return Refused<Reason::atomic, T>{};
     } else if constexpr (std::is_volatile_v<T>) {
         return Refused<Reason::volatile_, T>{};
     } else if constexpr (bytewise<T>) {
@@ -120,6 +144,10 @@ consteval auto examine() {
         return Refused<Reason::string_view, T>{};
     } else if constexpr (is_span<T>) {
         return Refused<Reason::span, T>{};
+    } else if constexpr (reference_wrapper_like<T>) {
+        return Refused<Reason::reference, T>{};
+    } else if constexpr (lock_like<T>) {
+        return Refused<Reason::lock, T>{};
     } else if constexpr (std::is_union_v<T>) {
         return Refused<Reason::union_, T>{};
     } else if constexpr (std::is_unbounded_array_v<T>) {
@@ -185,6 +213,10 @@ MP_EXPLAIN(no_default,
 MP_EXPLAIN(not_movable,
            "a class that can be neither copied nor moved cannot be received; make it movable, or send it in "
            "a std::unique_ptr");
+MP_EXPLAIN(lock,
+           "a lock or condition variable of the standard library works between the threads of one process only; use "
+           "mp::Lock, mp::RLock or mp::Condition");
+MP_EXPLAIN(atomic, "a std::atomic cannot be sent, since each process would have one of its own; use mp::Value");
 MP_EXPLAIN(hidden_members,
            "the members of this aggregate cannot be visited (a base class, a reference, or more than 64 "
            "members); give it a member template "

@@ -1,5 +1,7 @@
 // Calls that a pool refuses; each case is one, and tests/pool/area.cmake has the sentence for it.
+#include <atomic>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +12,12 @@
 int square(int x);
 int add(int a, int b);
 int text_length(std::string_view text);
+void increment(int& x);
+
+struct Named {
+    std::string name;
+    int number;
+};
 
 struct Owner {
     int factor = 2;
@@ -28,6 +36,7 @@ void call(mp::Pool& pool) {
 #if defined(CASE_fine)
     pool.map(square, mp::range(3));
     pool.starmap(add, std::vector{std::pair(1, 2)});
+    pool.map(square, {1, 2, 3}, {.chunk_size = 1});
     pool.submit([number](int x) { return number * x; }, 3);
     pool.map(mp::bind([](const std::string& bound, int x) { return bound.size() + x; }, text), mp::range(3));
 #elif defined(CASE_wrong_element)
@@ -56,6 +65,22 @@ void call(mp::Pool& pool) {
     pool.map([](int) -> int* { return nullptr; }, mp::range(3));
 #elif defined(CASE_wrong_arguments)
     pool.submit(add, 1);
+#elif defined(CASE_apply_wrong_argument)
+    pool.apply(square, "text");
+#elif defined(CASE_changes_argument)
+    pool.apply(increment, number);
+#elif defined(CASE_changes_element)
+    pool.map(increment, std::vector{1, 2});
+#elif defined(CASE_starmap_of_numbers)
+    pool.starmap(add, std::vector{1, 2});
+#elif defined(CASE_starmap_aggregate_mismatch)
+    pool.starmap(add, std::vector{Named{"a", 1}});
+#elif defined(CASE_mutex_argument)
+    std::mutex mutex;
+    pool.submit([](std::mutex&) {}, mutex);
+#elif defined(CASE_atomic_argument)
+    std::atomic<int> atomic;
+    pool.apply([](std::atomic<int>&) {}, std::ref(atomic));
 #elif defined(CASE_reduce_mismatch)
     pool.reduce(square, [](std::string a, int) { return a; }, std::string(), mp::range(3));
 #elif defined(CASE_reduce_operation)

@@ -1,7 +1,10 @@
 // Types that cannot be sent; each case is one, and tests/serial/area.cmake has the sentence for it.
+#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <span>
 #include <string>
@@ -125,6 +128,14 @@ int main() {
     send<HoldsUnion>();
 #elif defined(CASE_stateful_order)
     send<std::set<int, bool (*)(int, int)>>();
+#elif defined(CASE_lock)
+    send<std::recursive_mutex>();
+#elif defined(CASE_condition)
+    send<std::condition_variable>();
+#elif defined(CASE_atomic)
+    send<std::atomic<int>>();
+#elif defined(CASE_reference_wrapper)
+    send<std::vector<std::reference_wrapper<int>>>();
 #elif defined(CASE_std_function)
     send<std::function<void()>>();
 #endif
