@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -167,6 +168,7 @@ class MP_EXPORT BoundedSemaphore : public detail::SemaphoreFace<BoundedSemaphore
 
     /// Gives back a permit of this process, or, when it has none, of another one that lives.
     void release();
+    /// Permits left; exact at one instant during the call.
     std::size_t value() const noexcept;
     /// Whether a permit was ever taken back from a killed process.
     bool recovered() const noexcept;
@@ -198,6 +200,7 @@ class MP_EXPORT Condition {
 
     /// Unlocks, waits to be notified, locks again.
     template <class L>
+        requires(!std::predicate<L&>)
     void wait(L& lock) {
         (void)wait_within(lock, detail::forever);
     }
@@ -237,10 +240,19 @@ class MP_EXPORT Condition {
         return own_.try_lock_for(limit);
     }
     void unlock() { own_.unlock(); }
+    // The waits above with it, which the caller holds.
     void wait() { wait(own_); }
+    template <std::predicate Ready>
+    void wait(Ready ready) {
+        wait(own_, std::move(ready));
+    }
     template <class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> limit) {
         return wait_for(own_, limit);
+    }
+    template <class Rep, class Period, std::predicate Ready>
+    bool wait_for(std::chrono::duration<Rep, Period> limit, Ready ready) {
+        return wait_for(own_, limit, std::move(ready));
     }
 
     /// \cond internal
@@ -327,6 +339,7 @@ class MP_EXPORT Barrier {
     /// broken. It belongs to this object and its copies in this process and to forks; a Barrier that arrives in a
     /// message has none. `limit`: for every wait() without one.
     explicit Barrier(std::size_t parties, std::function<void()> action = {}) : Barrier(parties, std::move(action), detail::forever) {}
+    /// With a limit for every wait() without one.
     template <class Rep, class Period>
     Barrier(std::size_t parties, std::function<void()> action, std::chrono::duration<Rep, Period> limit)
         : Barrier(parties, std::move(action), detail::wait_limit(limit)) {}

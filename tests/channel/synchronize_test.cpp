@@ -254,6 +254,8 @@ TEST_P(Synchronising, AConditionWaitsForAPredicate) {
     EXPECT_GE(Clock::now() - start, 30ms);
     EXPECT_FALSE(condition.wait_for(hold, 0s));
     EXPECT_FALSE(condition.wait_for(5ms));
+    EXPECT_FALSE(condition.wait_for(5ms, [&] { return state == 5; }));
+    condition.wait([&] { return state == 4; });
     EXPECT_TRUE(test::round_trip(condition).internal_lock() == condition.internal_lock());
 }
 
