@@ -24,6 +24,7 @@ namespace mp {
 /// Base of everything the library throws on its own account. Like all errors here, cheap to copy.
 class MP_EXPORT Error : public std::runtime_error {
   public:
+    /// `text`: what what() says.
     explicit Error(const std::string& text);
     Error(const Error&) = default;
     Error& operator=(const Error&) = default;
@@ -91,6 +92,7 @@ class MP_EXPORT UnsafeFork : public Error {
   public:
     /// `threads`: names of the other threads.
     explicit UnsafeFork(std::vector<std::string> threads);
+    /// With a text of its own, and no names.
     explicit UnsafeFork(const std::string& text);
     UnsafeFork(const UnsafeFork&) = default;
     UnsafeFork& operator=(const UnsafeFork&) = default;
@@ -116,6 +118,7 @@ struct TaskInfo {
 /// The process that worked on a task died. The pool goes on; this task is lost.
 class MP_EXPORT WorkerLost : public Error {
   public:
+    /// All that is known of the death.
     struct Details {
         TaskInfo task{};
         pid_t pid = 0;
@@ -159,9 +162,11 @@ class MP_EXPORT WorkerLost : public Error {
     const std::vector<std::string>& stderr_tail() const noexcept { return details().stderr_tail; }
     /// Position of the task in the input of its call; none for a submitted one.
     std::optional<std::uint64_t> task_index() const noexcept { return details().task.index; }
+    /// The label of the task's call; empty without one.
     const std::string& label() const noexcept { return details().task.label; }
     /// 1 for the first try.
     int attempt() const noexcept { return details().task.attempt; }
+    /// The name of what was called; empty when unknown.
     const std::string& function() const noexcept { return details().task.function; }
 
   private:
@@ -186,10 +191,12 @@ class MP_EXPORT TaskTimeout : public Error {
   public:
     /// `pid` 0: it was not running. `stack`: where it was.
     TaskTimeout(TaskInfo task, std::chrono::nanoseconds limit, pid_t pid = 0, Stack stack = {});
+    /// With a text of its own, and no task.
     explicit TaskTimeout(const std::string& text);
     TaskTimeout(const TaskTimeout&) = default;
     TaskTimeout& operator=(const TaskTimeout&) = default;
     ~TaskTimeout() override;
+    /// Which task it was.
     const TaskInfo& task() const noexcept { return *task_; }
     /// The limit that was passed.
     std::chrono::nanoseconds limit() const noexcept { return limit_; }
@@ -210,10 +217,12 @@ class MP_EXPORT TaskCancelled : public Error {
   public:
     /// `reason`: why, as the end of a sentence (`the pool was terminated`); may be empty.
     explicit TaskCancelled(TaskInfo task, const std::string& reason = {});
+    /// With a text of its own, and no task.
     explicit TaskCancelled(const std::string& text);
     TaskCancelled(const TaskCancelled&) = default;
     TaskCancelled& operator=(const TaskCancelled&) = default;
     ~TaskCancelled() override;
+    /// Which task it was.
     const TaskInfo& task() const noexcept { return *task_; }
 
   private:

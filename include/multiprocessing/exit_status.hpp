@@ -18,7 +18,9 @@ namespace mp {
 
 /// What a process wrote down in the moment of its death by SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS or SIGTRAP.
 struct Crash {
+    /// Its number.
     int signal = 0;                        ///< SIGSEGV, …
+    /// 0 to 255; 0 means success.
     int code = 0;                          ///< `si_code` of the signal
     std::optional<std::uint64_t> address;  ///< address of the fault; none for a signal that somebody sent
     bool stack_overflow = false;           ///< the fault was at the end of the thread's stack
@@ -33,11 +35,14 @@ class ExitStatus {
   public:
     /// It ended by exit, _exit or returning from main.
     struct Exited {
+        /// 0 to 255; 0 means success.
         int code = 0;
     };
     /// A signal ended it.
     struct Signalled {
+        /// Its number.
         int signal = 0;
+        /// Whether the kernel wrote a core file.
         bool core_dumped = false;
     };
     /// Nobody could tell: someone else collected the status.
@@ -53,9 +58,12 @@ class ExitStatus {
 
     /// Lost.
     ExitStatus() : how_(Lost{}) {}
+    /// Without usage.
     explicit ExitStatus(How how) : how_(how) {}
+    /// With what it used.
     ExitStatus(How how, Usage usage) : how_(how), usage_(usage) {}
 
+    /// Exited, Signalled or Lost.
     const How& how() const { return how_; }
     /// The exit code, when it exited.
     std::optional<int> code() const {
@@ -72,6 +80,7 @@ class ExitStatus {
         const auto* signalled = std::get_if<Signalled>(&how_);
         return signalled && signalled->core_dumped;
     }
+    /// Whether nobody could tell.
     bool lost() const { return std::holds_alternative<Lost>(how_); }
     /// Exited with code 0.
     bool success() const { return code() == 0; }
@@ -79,13 +88,16 @@ class ExitStatus {
     /// Python's number: the exit code, or minus the signal; 255 when lost.
     MP_EXPORT int exitcode() const;
 
+    /// CPU time in user mode, waited-for children included.
     std::chrono::microseconds user_time() const { return usage_.user; }
+    /// CPU time in the kernel, waited-for children included.
     std::chrono::microseconds system_time() const { return usage_.system; }
     /// Largest resident memory, in bytes.
     std::uint64_t max_rss() const { return usage_.max_rss; }
 
     /// What it wrote down when it crashed; null when it did not, or could not. Lives as long as any copy of this.
     const Crash* crash() const { return crash_.get(); }
+    /// For who collects the status: adds the crash report.
     void set_crash(Crash crash) { crash_ = std::make_shared<const Crash>(std::move(crash)); }
 
     /// It ended because memory ran out: a fact, taken from the kernel's counters or a refusal that the process met.

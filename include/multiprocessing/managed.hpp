@@ -48,6 +48,7 @@ class Dict : public Proxy<detail::ServedDict<K, V>> {
     void set(const K& key, const V& value) const { this->template call<&Served::set>(key, value); }
     /// The value that is there, or else `value`, which then is.
     V setdefault(const K& key, const V& value) const { return this->template call<&Served::setdefault>(key, value); }
+    /// Whether there is such a key.
     bool contains(const K& key) const { return this->template call<&Served::contains>(key); }
     /// Takes an entry out; nothing when there is none.
     std::optional<V> pop(const K& key) const { return this->template call<&Served::pop>(key); }
@@ -55,8 +56,11 @@ class Dict : public Proxy<detail::ServedDict<K, V>> {
     bool erase(const K& key) const { return pop(key).has_value(); }
     /// Takes the last item.
     std::optional<std::pair<K, V>> popitem() const { return this->template call<&Served::popitem>(); }
+    /// At the moment at which the server looked.
     std::size_t size() const { return this->template call<&Served::size>(); }
+    /// As size().
     bool empty() const { return size() == 0; }
+    /// Takes everything out, as one step.
     void clear() const { this->template call<&Served::clear>(); }
     /// All keys as they are at one instant, like values(), items() and copy().
     std::vector<K> keys() const { return this->template call<&Served::keys>(); }
@@ -140,30 +144,46 @@ class List : public Proxy<detail::ServedList<T>> {
     using value_type = T;
     using Proxy<Served>::Proxy;
 
+    /// A copy of the element.
     T at(std::int64_t index) const { return this->template call<&Served::at>(index); }
     T operator[](std::int64_t index) const { return at(index); }
+    /// Replaces the element.
     void set(std::int64_t index, const T& value) const { this->template call<&Served::set>(index, value); }
+    /// Adds one at the end.
     void append(const T& value) const { this->template call<&Served::append>(value); }
+    /// Adds all at the end, as one step.
     void extend(const std::vector<T>& values) const { this->template call<&Served::extend>(values); }
+    /// Before the element there; places outside mean the ends.
     void insert(std::int64_t index, const T& value) const { this->template call<&Served::insert>(index, value); }
+    /// Takes an element out.
     T pop(std::int64_t index = -1) const { return this->template call<&Served::pop>(index); }
     /// The first that is equal; std::invalid_argument when there is none.
     void remove(const T& value) const { this->template call<&Served::remove>(value); }
+    /// The place of the first that is equal.
     std::optional<std::size_t> index(const T& value) const { return this->template call<&Served::index>(value); }
+    /// How many are equal.
     std::size_t count(const T& value) const { return this->template call<&Served::count>(value); }
+    /// Whether it is there.
     bool contains(const T& value) const { return index(value).has_value(); }
+    /// At the moment at which the server looked.
     std::size_t size() const { return this->template call<&Served::size>(); }
+    /// As size().
     bool empty() const { return size() == 0; }
+    /// Takes everything out, as one step.
     void clear() const { this->template call<&Served::clear>(); }
+    /// In place, as one step.
     void reverse() const { this->template call<&Served::reverse>(); }
+    /// In place, by `<`, as one step.
     void sort() const { this->template call<&Served::sort>(); }
     /// As Python's slices: what is outside is left out.
     std::vector<T> slice(std::int64_t begin, std::int64_t end) const {
         return this->template call<&Served::slice>(begin, end);
     }
+    /// Replaces the elements of a slice, whose length may change.
     void set_slice(std::int64_t begin, std::int64_t end, const std::vector<T>& values) const {
         this->template call<&Served::set_slice>(begin, end, values);
     }
+    /// All elements as they are at one moment.
     std::vector<T> copy() const { return this->template call<&Served::copy>(); }
     const List& operator+=(const std::vector<T>& values) const {
         extend(values);
@@ -230,30 +250,47 @@ class Set : public Proxy<detail::ServedSet<T>> {
     bool discard(const T& value) const { return this->template call<&Served::discard>(value); }
     /// Throws std::out_of_range when it is not there.
     void remove(const T& value) const { this->template call<&Served::remove>(value); }
+    /// Takes the first out; nothing when it is empty.
     std::optional<T> pop() const { return this->template call<&Served::pop>(); }
+    /// Whether it is there.
     bool contains(const T& value) const { return this->template call<&Served::contains>(value); }
+    /// At the moment at which the server looked.
     std::size_t size() const { return this->template call<&Served::size>(); }
+    /// As size().
     bool empty() const { return size() == 0; }
+    /// Takes everything out, as one step.
     void clear() const { this->template call<&Served::clear>(); }
+    /// Adds all of the other, as one step.
     void update(const std::set<T>& other) const { this->template call<&Served::update>(other); }
+    /// Keeps what is in both, as one step.
     void intersection_update(const std::set<T>& other) const {
         this->template call<&Served::intersection_update>(other);
     }
+    /// Takes out what is in the other, as one step.
     void difference_update(const std::set<T>& other) const { this->template call<&Served::difference_update>(other); }
+    /// Keeps what is in one of them alone, as one step.
     void symmetric_difference_update(const std::set<T>& other) const {
         this->template call<&Served::symmetric_difference_update>(other);
     }
+    /// What is in either.
     std::set<T> union_with(const std::set<T>& other) const { return this->template call<&Served::union_with>(other); }
+    /// What is in both.
     std::set<T> intersection(const std::set<T>& other) const {
         return this->template call<&Served::intersection>(other);
     }
+    /// What is not in the other.
     std::set<T> difference(const std::set<T>& other) const { return this->template call<&Served::difference>(other); }
+    /// What is in one of them alone.
     std::set<T> symmetric_difference(const std::set<T>& other) const {
         return this->template call<&Served::symmetric_difference>(other);
     }
+    /// Whether the other has all of it.
     bool issubset(const std::set<T>& other) const { return this->template call<&Served::issubset>(other); }
+    /// Whether it has all of the other.
     bool issuperset(const std::set<T>& other) const { return this->template call<&Served::issuperset>(other); }
+    /// Whether they have nothing in common.
     bool isdisjoint(const std::set<T>& other) const { return this->template call<&Served::isdisjoint>(other); }
+    /// All elements as they are at one moment.
     std::set<T> copy() const { return this->template call<&Served::copy>(); }
 };
 
@@ -265,8 +302,10 @@ class Value : public Proxy<detail::ServedValue<T>> {
   public:
     using Proxy<Served>::Proxy;
 
+    /// A copy of the value.
     T get() const { return this->template call<&Served::get>(); }
     operator T() const { return get(); }
+    /// Replaces it.
     void set(const T& value) const { this->template call<&Served::set>(value); }
     /// See Dict::update.
     template <class F>
@@ -276,6 +315,7 @@ class Value : public Proxy<detail::ServedValue<T>> {
             [](Served& value, detail::Carried<std::decay_t<const F&>> change) { return value.update(change.function); },
             detail::carry(function));
     }
+    /// Adds in the server, as one step; the new value.
     T operator+=(const T& more) const {
         return this->apply(
             [](Served& served, const T& add) {
@@ -294,18 +334,23 @@ class Namespace : public Proxy<detail::ServedNamespace> {
   public:
     using Proxy<Served>::Proxy;
 
+    /// Makes or replaces an attribute. Throws std::invalid_argument for a name with an underscore in front.
     template <class T>
     void set(const std::string& name, const T& value) const {
         apply([](Served& served, const std::string& key, const T& to) { served.set<T>(key, to); }, name, value);
     }
+    /// Text, as a std::string.
     void set(const std::string& name, const char* value) const { set(name, std::string(value)); }
     /// Throws std::out_of_range when there is none, std::invalid_argument when it is of another type.
     template <class T>
     T get(const std::string& name) const {
         return apply([](Served& served, const std::string& key) { return served.get<T>(key); }, name);
     }
+    /// Whether there is such an attribute.
     bool contains(const std::string& name) const { return call<&Served::contains>(name); }
+    /// Takes it out. Throws std::out_of_range when there is none.
     void remove(const std::string& name) const { call<&Served::remove>(name); }
+    /// Of all attributes, sorted.
     std::vector<std::string> names() const { return call<&Served::names>(); }
 };
 
@@ -320,26 +365,36 @@ class Queue : public Proxy<detail::ServedQueue<T>> {
 
     /// Throws Closed when the queue is closed.
     void put(const T& item) const { (void)put_within(item, detail::forever); }
+    /// False when it stayed full.
     template <class Rep, class Period>
     [[nodiscard]] bool put_for(const T& item, std::chrono::duration<Rep, Period> limit) const {
         return put_within(item, detail::wait_limit(limit));
     }
+    /// False when it is full.
     [[nodiscard]] bool try_put(const T& item) const { return put_within(item, detail::not_at_all); }
     /// Throws Closed when the queue is closed and empty.
     T get() const { return *std::move(take(detail::forever)); }
+    /// Nothing when nothing came in time.
     template <class Rep, class Period>
     std::optional<T> get_for(std::chrono::duration<Rep, Period> limit) const {
         return take(detail::wait_limit(limit));
     }
+    /// Nothing when it is empty.
     std::optional<T> try_get() const { return take(detail::not_at_all); }
+    /// How many items are inside, at the moment at which the server looked.
     std::size_t qsize() const { return this->template call<&Served::qsize>(); }
+    /// As qsize().
     bool empty() const { return qsize() == 0; }
+    /// Whether put would wait.
     bool full() const {
         const std::size_t most = maxsize();
         return most != 0 && qsize() >= most;
     }
+    /// The most items it holds; 0: no limit.
     std::size_t maxsize() const { return this->template call<&Served::maxsize>(); }
+    /// No more puts, by anybody. What is inside can still be taken.
     void close() const { this->template call<&Served::close>(); }
+    /// Whether somebody has closed it.
     bool closed() const { return this->template call<&Served::closed>(); }
 
   private:
@@ -362,8 +417,11 @@ class JoinableQueue : public Queue<T> {
 
   public:
     using Queue<T>::Queue;
+    /// One item that was taken is worked off. Throws Error when there are no more.
     void task_done() const { this->template call<&Served::task_done>(); }
+    /// Waits until all items that were put are worked off.
     void join() const { (void)this->template call<&Served::join>(detail::forever); }
+    /// False when they were not in time.
     template <class Rep, class Period>
     [[nodiscard]] bool join_for(std::chrono::duration<Rep, Period> limit) const {
         return this->template call<&Served::join>(detail::wait_limit(limit));
@@ -376,17 +434,20 @@ template <class Served>
 class BasicLock : public Proxy<Served> {
   public:
     using Proxy<Served>::Proxy;
+    /// Waits for the lock. Throws Closed when the server is gone, as the others do.
     void lock() { (void)acquire(detail::forever); }
+    /// False when another has it.
     [[nodiscard]] bool try_lock() { return acquire(detail::not_at_all); }
+    /// False when it did not become free in time.
     template <class Rep, class Period>
     [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> limit) {
         return acquire(detail::wait_limit(limit));
     }
+    /// False when it did not become free by then.
     template <class Clock, class Duration>
     [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> limit) {
         return acquire(detail::wait_limit(limit));
     }
-    /// Throws Error when the caller does not have it.
     /// Throws Error when the caller does not have it. When the server is gone nobody has it any more: that is no error
     /// here, where guards come in their destructors; the next lock() throws Closed.
     void unlock() {
@@ -407,9 +468,11 @@ class BasicLock : public Proxy<Served> {
     bool recovered_ = false;
 };
 
+/// Of one owner, who may not lock it again.
 class Lock : public BasicLock<detail::ServedLock> {
   public:
     using BasicLock::BasicLock;
+    /// Whether somebody has it.
     bool locked() const { return call<&detail::ServedLock::locked>(); }
 };
 /// Its owner may lock it again; it is free after as many unlocks.
@@ -418,21 +481,30 @@ class RLock : public Lock {
     using Lock::Lock;
 };
 
+/// Counts permits, as mp::Semaphore.
 class Semaphore : public Proxy<detail::ServedSemaphore> {
     using Served = detail::ServedSemaphore;
 
   public:
     using Proxy<Served>::Proxy;
+    /// Takes a permit; waits while there are none.
     void acquire() { (void)call<&Served::acquire>(detail::forever); }
+    /// False when there is none.
     [[nodiscard]] bool try_acquire() { return call<&Served::acquire>(detail::not_at_all); }
+    /// False when there was none in time.
     template <class Rep, class Period>
     [[nodiscard]] bool try_acquire_for(std::chrono::duration<Rep, Period> limit) {
         return call<&Served::acquire>(detail::wait_limit(limit));
     }
+    /// Adds permits, by whoever likes.
     void release(std::size_t permits = 1) { call<&Served::release>(permits); }
+    /// Permits left, at the moment at which the server looked.
     std::size_t value() const { return call<&Served::value>(); }
+    /// acquire(), for std::scoped_lock.
     void lock() { acquire(); }
+    /// try_acquire().
     [[nodiscard]] bool try_lock() { return try_acquire(); }
+    /// release().
     void unlock() { release(); }
 };
 /// Never more permits than at the beginning: Error. A dead process's permits come back.
@@ -454,24 +526,33 @@ class Condition : public BasicLock<detail::ServedCondition> {
     bool wait_for(std::chrono::duration<Rep, Period> limit) {
         return call<&Served::wait>(detail::wait_limit(limit));
     }
+    /// Waits until `ready()`, which is called here, with the lock held.
     template <class Ready>
         requires std::is_invocable_r_v<bool, Ready&>
     void wait(Ready ready) {
         while (!ready()) wait();
     }
+    /// Wakes as many as `count` of those that wait now.
     void notify_one(std::size_t count = 1) { call<&Served::notify>(count); }
+    /// Wakes all that wait now.
     void notify_all() { call<&Served::notify>(~std::size_t{0}); }
 };
 
+/// A flag to wait for, as mp::Event.
 class Event : public Proxy<detail::ServedEvent> {
     using Served = detail::ServedEvent;
 
   public:
     using Proxy<Served>::Proxy;
+    /// Sets the flag and lets all waiters go on.
     void set() { call<&Served::set>(); }
+    /// Down again: who comes later waits.
     void clear() { call<&Served::clear>(); }
+    /// Whether wait() would not wait.
     bool is_set() const { return call<&Served::is_set>(); }
+    /// Waits until the flag is set.
     void wait() { (void)call<&Served::wait>(detail::forever); }
+    /// False when that took longer.
     template <class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> limit) {
         return call<&Served::wait>(detail::wait_limit(limit));
@@ -486,6 +567,7 @@ class Barrier : public Proxy<detail::ServedBarrier> {
     using Proxy<Served>::Proxy;
     /// The caller's place in the round, from 0.
     std::size_t wait() { return arrive(detail::forever); }
+    /// Breaks the barrier when not all arrive in time.
     template <class Rep, class Period>
     std::size_t wait_for(std::chrono::duration<Rep, Period> limit) {
         return arrive(detail::wait_limit(limit));

@@ -20,6 +20,7 @@ class Failure {
   public:
     /// No result, and no reason for it: what a default-constructed Outcome holds.
     Failure() = default;
+    /// Holds what was thrown.
     explicit Failure(std::exception_ptr exception) : exception_(std::move(exception)) {}
 
     /// The exception's own text. Lives as long as any copy of this.
@@ -65,27 +66,35 @@ class [[nodiscard]] Outcome {
 
     /// Neither result nor reason: false, and value() throws PoolBroken.
     Outcome() : state_(std::in_place_index<1>) {}
+    /// The task's result.
     Outcome(R value) : state_(std::in_place_index<0>, std::move(value)) {}
+    /// The error that it ended with.
     Outcome(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}
+    /// The error that it ended with, as it was thrown.
     explicit Outcome(std::exception_ptr exception) : Outcome(Failure(std::move(exception))) {}
 
+    /// has_value().
     explicit operator bool() const noexcept { return has_value(); }
+    /// Whether the task has ended well.
     bool has_value() const noexcept { return state_.index() == 0; }
 
     /// The value; throws the error when there is none.
     R& value() & { return check(), *std::get_if<0>(&state_); }
     const R& value() const& { return check(), *std::get_if<0>(&state_); }
     R&& value() && { return check(), std::move(*std::get_if<0>(&state_)); }
+    /// value(), and so it throws too.
     R& operator*() & { return value(); }
     const R& operator*() const& { return value(); }
     R&& operator*() && { return std::move(*this).value(); }
     R* operator->() { return &value(); }
     const R* operator->() const { return &value(); }
 
+    /// The value, or `other` when there is none.
     template <class U>
     R value_or(U&& other) const& {
         return has_value() ? **this : static_cast<R>(std::forward<U>(other));
     }
+    /// The value moved out, or `other` when there is none.
     template <class U>
     R value_or(U&& other) && {
         return has_value() ? *std::move(*this) : static_cast<R>(std::forward<U>(other));
@@ -109,12 +118,18 @@ class [[nodiscard]] Outcome<void> {
   public:
     using value_type = void;
 
+    /// Neither done nor a reason: false.
     Outcome() : state_(std::in_place_index<1>) {}
+    /// Done.
     Outcome(std::monostate) {}
+    /// The error that it ended with.
     Outcome(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}
+    /// The error that it ended with, as it was thrown.
     explicit Outcome(std::exception_ptr exception) : Outcome(Failure(std::move(exception))) {}
 
+    /// has_value().
     explicit operator bool() const noexcept { return has_value(); }
+    /// Whether the task has ended well.
     bool has_value() const noexcept { return state_.index() == 0; }
     /// Throws the error when there is one.
     void value() const {

@@ -27,6 +27,7 @@ enum class Output {
 /// When a worker floods its output, what is more than this is dropped; a line says how many were. For each stream of a
 /// worker; without a number there is no limit.
 struct OutputLimit {
+    /// Lines of one stream of one worker in a second; more are dropped and counted.
     std::optional<std::uint64_t> lines_per_second = 200'000;
     /// Of the same line again and again, without another between.
     std::optional<std::uint64_t> repeats_per_second = 20'000;

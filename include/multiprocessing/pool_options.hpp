@@ -28,6 +28,7 @@ namespace mp {
 /// How long something may take: any duration, fractions of seconds too. What is too long to count is no limit.
 class TimeLimit {
   public:
+    /// `.timeout = 30s`
     template <class Rep, class Period>
     constexpr TimeLimit(std::chrono::duration<Rep, Period> limit)  // NOLINT(google-explicit-constructor): `.timeout = 30s`
         : limit_(detail::wait_limit(limit)) {}
@@ -117,6 +118,7 @@ void run_initializer(PoolCall& call) {
 class Initializer {
   public:
     Initializer() = default;
+    /// Anything that a pool can call without arguments; refused at compile time as a pool's function is.
     template <class F>
         requires(!std::is_same_v<std::remove_cvref_t<F>, Initializer> && std::is_invocable_v<std::decay_t<F>&>)
     Initializer(F&& function) {  // NOLINT(google-explicit-constructor): `.initializer = load_tables`

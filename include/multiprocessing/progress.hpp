@@ -58,10 +58,13 @@ enum class ProgressStyle : std::uint8_t {
 class ProgressOption {
   public:
     ProgressOption() = default;
+    /// True: a bar.
     template <std::same_as<bool> Bool>
     ProgressOption(Bool shown)  // NOLINT(google-explicit-constructor)
         : style_(shown ? ProgressStyle::bar : ProgressStyle::off) {}
+    /// That style.
     ProgressOption(ProgressStyle style) : style_(style) {}  // NOLINT(google-explicit-constructor)
+    /// Tells `function` instead.
     template <class F>
         requires(!std::is_same_v<std::remove_cvref_t<F>, ProgressOption> && std::is_invocable_v<F&, const Progress&>)
     ProgressOption(F&& function)  // NOLINT(google-explicit-constructor)

@@ -62,6 +62,7 @@ class Range : public std::ranges::view_interface<Range<T>> {
     constexpr size_type size() const noexcept {
         return static_cast<Bits>(static_cast<Bits>(last_) - static_cast<Bits>(first_));
     }
+    /// Whether it has no elements.
     constexpr bool empty() const noexcept { return first_ == last_; }
 
     /// The value at `index`, which must be below size().

@@ -33,6 +33,7 @@ namespace mp {
 /// class cannot be derived from and arrives as itself, without a RemoteError. Cheap to copy.
 class MP_EXPORT RemoteError {
   public:
+    /// All that travels from the worker.
     struct Details {
         std::string type_name{};  ///< demangled name of the type that was thrown
         std::string message{};    ///< its what(); for what is no std::exception its value, as in `int: 42`
@@ -41,6 +42,7 @@ class MP_EXPORT RemoteError {
         pid_t pid = 0;            ///< in which process; 0 when unknown
     };
 
+    /// For tests and engines: as if it had come from a worker.
     explicit RemoteError(Details details);
     RemoteError(const RemoteError&) = default;
     RemoteError& operator=(const RemoteError&) = default;
@@ -56,9 +58,13 @@ class MP_EXPORT RemoteError {
     const Stack& stack() const noexcept { return details_->stack; }
     /// The task that threw it.
     const TaskInfo& task() const noexcept { return details_->task; }
+    /// Position of the task in the input of its call; none for a submitted one.
     std::optional<std::uint64_t> task_index() const noexcept { return details_->task.index; }
+    /// The label of the task's call; empty without one.
     const std::string& label() const noexcept { return details_->task.label; }
+    /// The name of what was called; empty when unknown.
     const std::string& function() const noexcept { return details_->task.function; }
+    /// 1 for the first try.
     int attempt() const noexcept { return details_->task.attempt; }
     /// The process that threw it.
     pid_t pid() const noexcept { return details_->pid; }

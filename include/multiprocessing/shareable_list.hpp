@@ -31,6 +31,7 @@ class MP_EXPORT ShareableList {
   public:
     /// Throws SystemError when the memory is not available.
     explicit ShareableList(std::span<const ShareableItem> items);
+    /// `mp::ShareableList list{1, "two", 3.5};` Throws SystemError when there is no memory left.
     ShareableList(std::initializer_list<ShareableItem> items)
         : ShareableList(std::span<const ShareableItem>(items.begin(), items.size())) {}
 

@@ -84,6 +84,7 @@ class Value {
     }
     operator T() const { return load(); }
 
+    /// Replaces the value; waits while another holds a guard.
     void store(T next) {
         if constexpr (detail::two_copies<T>) *lock() = next;
         else exchange(next);
@@ -127,6 +128,7 @@ class Value {
             return update_from([&](T old) { return plus(old, amount); }).first;
         }
     }
+    /// Subtracts and returns what was there before.
     T fetch_sub(T amount)
         requires detail::addable<T>
     {
@@ -344,6 +346,7 @@ class Array {
 
     /// Elements.
     std::size_t size() const noexcept { return memory()->count; }
+    /// Whether it has no elements.
     bool empty() const noexcept { return size() == 0; }
     /// The shared memory itself.
     T* data() const noexcept { return reinterpret_cast<T*>(block_.data() + sizeof(detail::ArrayMemory)); }

@@ -43,6 +43,7 @@ class Stack {
     /// The calls that led here, without the innermost `skip` of them.
     MP_EXPORT static Stack capture(std::size_t skip = 0);
 
+    /// Whether nothing is known.
     bool empty() const { return data_ == nullptr; }
 
     /// All frames, inlined and internal ones included. Valid as long as any copy of this stack.

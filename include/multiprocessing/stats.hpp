@@ -142,10 +142,12 @@ struct PoolStats {
     std::uint64_t retried = 0, crashes = 0, timeouts = 0;
     /// Bytes that each worker may use, when that is limited, and by what.
     std::uint64_t memory_limit = 0;
+    /// What holds workers to that limit.
     MemoryLimiter memory_limiter = MemoryLimiter::none;
     /// Whether work is held back at this moment because memory is short: one task at a time, one worker for each map. And
     /// how often that has begun.
     bool short_of_memory = false;
+    /// How often work began to be held back.
     std::uint64_t memory_pauses = 0;
     /// What could be done better, each a sentence: advise() of all the above.
     std::vector<std::string> advice{};
@@ -165,6 +167,7 @@ MP_EXPORT std::vector<std::string> advise(const PoolStats& stats);
 
 /// `starting`, `initializing`, `waiting`, `working` or `gone`.
 MP_EXPORT const char* to_string(WorkerState state);
+/// `none`, `data_limit` or `control_group`, in words.
 MP_EXPORT const char* to_string(MemoryLimiter limiter);
 /// A table of several lines.
 MP_EXPORT std::ostream& operator<<(std::ostream& out, const PoolStats& stats);

@@ -16,6 +16,7 @@ struct Philox4x32 {
     using Counter = std::array<std::uint32_t, 4>;
     using Key = std::array<std::uint32_t, 2>;
 
+    /// The four words.
     static constexpr Counter block(Counter counter, Key key) noexcept {
         for (int round = 0; round < 10; ++round) {
             const std::uint64_t a = std::uint64_t(0xD2511F53) * counter[0];
@@ -36,14 +37,18 @@ class TaskRng {
   public:
     using result_type = std::uint64_t;
 
+    /// mp::task_rng() makes the one of the running task.
     constexpr explicit TaskRng(std::uint64_t seed = 0, std::uint64_t call = 0, std::uint64_t task = 0) noexcept
         : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
           counter_{0, static_cast<std::uint32_t>(task >> 32) << 16, static_cast<std::uint32_t>(task),
                    static_cast<std::uint32_t>(call)} {}
 
+    /// The least number: 0.
     static constexpr result_type min() noexcept { return 0; }
+    /// The largest: 2^64 - 1.
     static constexpr result_type max() noexcept { return std::numeric_limits<result_type>::max(); }
 
+    /// The next number.
     constexpr result_type operator()() noexcept {
         if (second_) {
             second_ = false;

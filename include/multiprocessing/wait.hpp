@@ -27,6 +27,7 @@ class MP_EXPORT Waitable {
             { object.fileno() } -> std::same_as<int>;
             { object.poll() } -> std::same_as<bool>;
         }
+    /// A connection or listener: when it would not wait. It must outlive the call, as all of these.
     Waitable(T& connection)
         : object_(&connection), ready_([](void* object) { return static_cast<T*>(object)->poll(); }),
           descriptor_([](void* object) { return static_cast<T*>(object)->fileno(); }) {}
@@ -37,6 +38,7 @@ class MP_EXPORT Waitable {
             { object.internal_bell() } -> std::same_as<int>;
             object.internal_settle();
         }
+    /// A queue or a future: when get would not wait.
     Waitable(const T& queue)
         : object_(const_cast<T*>(&queue)),
           ready_([](void* object) { return static_cast<const T*>(object)->internal_ready(); }),
@@ -47,6 +49,7 @@ class MP_EXPORT Waitable {
         requires requires(const T& object) {
             { object.sentinel() } -> std::convertible_to<int>;
         }
+    /// A process: when it has ended.
     Waitable(const T& process) : number_(process.sentinel()) {}
 
     /// \cond internal
@@ -82,6 +85,7 @@ std::vector<std::size_t> wait(std::initializer_list<Waitable> objects, std::chro
 inline std::vector<std::size_t> wait(std::initializer_list<Waitable> objects) {
     return detail::wait_any({objects.begin(), objects.size()}, detail::forever);
 }
+/// For a number of objects that is known at run time.
 template <class Rep, class Period>
 std::vector<std::size_t> wait(std::span<const Waitable> objects, std::chrono::duration<Rep, Period> limit) {
     return detail::wait_any(objects, detail::wait_limit(limit));
