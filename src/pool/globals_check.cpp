@@ -10,7 +10,11 @@ namespace mp::pool {
 
 bool checks_globals() {
     const char* wanted = std::getenv("MULTIPROCESSING_CHECK");
-    return wanted && std::string_view(wanted).find("globals") != std::string_view::npos;
+    if (!wanted || !*wanted) return false;
+    if (std::string_view(wanted).find("globals") != std::string_view::npos) return true;
+    trace::Screen::standard_error().write_line("multiprocessing: MULTIPROCESSING_CHECK knows \"globals\", not \"" +
+                                               std::string(wanted) + "\"");
+    return false;
 }
 
 void GlobalsCheck::take_own(const std::string& pool) {

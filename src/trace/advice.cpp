@@ -74,7 +74,7 @@ std::vector<std::string> advise(const PoolStats& stats) {
         advice.push_back("elements take " + duration_text(median) + ": let each do more work");
     if (stats.cpus > 0 && workers > stats.cpus && ratio(sums.waiting, sums.all()) < 0.5)
         advice.push_back(plural(workers, "worker shares", "workers share") + " " + plural(stats.cpus, "CPU", "CPUs") +
-                         ": more workers than CPUs do not work faster");
+                         ": more workers than CPUs help only tasks that wait");
     if (sums.sending > sums.all() * 3 / 10)
         advice.push_back("handing results over takes " + percent_text(ratio(sums.sending, sums.all())) +
                          " of the workers' time: return less, or write into an mp::Array");

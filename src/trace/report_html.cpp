@@ -243,7 +243,9 @@ std::string summary_text(const Recording& recording) {
                        percent_text(stats.utilisation()) + " of their time.";
     if (stats.times.count() > 0) {
         text += " Half of the tasks took no more than " + duration_text(stats.percentile(0.5)) +
-                ", one in a hundred more than " + duration_text(stats.percentile(0.99)) + '.';
+                (stats.tasks() < 100 ? ", the longest took " + duration_text(stats.percentile(1))
+                                     : ", one in a hundred more than " + duration_text(stats.percentile(0.99))) +
+                '.';
     }
     if (stats.failed() > 0) text += ' ' + plural(stats.failed(), "task", "tasks") + " failed.";
     if (stats.crashes > 0)

@@ -83,6 +83,11 @@ TEST_F(GlobalsCheckTest, IsSilentWithoutTheVariable) {
     EXPECT_EQ(said(), "");
 }
 
+TEST_F(GlobalsCheckTest, SaysWhatItKnowsWhenTheVariableIsMisspelt) {
+    ::setenv("MULTIPROCESSING_CHECK", "global", 1);
+    EXPECT_THAT(said(), HasSubstr("MULTIPROCESSING_CHECK knows \"globals\", not \"global\""));
+}
+
 TEST(GlobalsReport, IsShortHoweverMuchDiffers) {
     std::vector<os::GlobalVariable> variables(500);
     for (auto& variable : variables) variable.name = "variable";

@@ -49,12 +49,14 @@ const drawSpans = (pen, track, width, y, height) => {
   const spans = track.spans;
   const perPixel = (view.to - view.from) / Math.max(1, width - GUTTER);
   let column = -1, work = 0, bad = 0, paint = "";
+  const failures = [];  // columns with short tasks that failed: last, so that no neighbour is painted over them
   const red = color("bad"), mixed = color("working"), plain = hues[root.dataset.theme];
   const paintOf = span => span[FLAGS] & MIXED ? mixed : plain[span[LABEL] % plain.length];
   const flush = () => {
+    if (column >= 0 && bad) failures.push(column);
     if (column < 0 || work <= 0) return;
     pen.globalAlpha = 0.25 + 0.75 * Math.min(1, work / perPixel);
-    pen.fillStyle = bad ? red : paint;
+    pen.fillStyle = paint;
     pen.fillRect(column, y, 1, height);
     pen.globalAlpha = 1;
   };
@@ -69,7 +71,7 @@ const drawSpans = (pen, track, width, y, height) => {
       if (failed) bad = 1;
       continue;
     }
-    flush(); column = -1; work = 0;
+    flush(); column = -1; work = 0; bad = 0;
     const joined = span[FLAGS] & JOINED, gap = right - left > 4 && !joined ? 0.5 : 0;
     pen.globalAlpha = joined ? 0.3 + 0.55 * span[BUSY] / Math.max(1, span[END] - span[BEGIN]) : 1;
     pen.fillStyle = failed && !joined ? red : paintOf(span);
@@ -84,6 +86,8 @@ const drawSpans = (pen, track, width, y, height) => {
     }
   }
   flush();
+  pen.fillStyle = red;
+  for (const at of failures) pen.fillRect(at, y, 2, height);
 };
 
 const drawMarks = (pen, track, width, y, height) => {
