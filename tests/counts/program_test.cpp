@@ -97,6 +97,14 @@ TEST_F(Program, ATaskCostsItsWorkerFewInstructions) {
     EXPECT_LT(instructions_a_task("*Worker::run_task*", "submit", 1000, 5000), 600);
 }
 
+// Without one it looks whether there is one, and that is all.
+TEST_F(Program, ATaskPaysForARecordOnlyWhileASessionIsOn) {
+    MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});
+    const double without = instructions_a_task("*Worker::run_task*", "submit", 1000, 5000);
+    const double with = instructions_a_task("*Worker::run_task*", "recorded", 1000, 5000);
+    EXPECT_GT(with, without + 20);
+}
+
 // Saying which one runs, calling it, storing the result, saying that it is done.
 TEST_F(Program, AnElementOfAMapTakesAFewDozenInstructions) {
     MP_NEED("valgrind", {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "true"});

@@ -1,13 +1,16 @@
 // So many tasks, for tools that count what a whole program does.
-//     counted_work map|submit|single|watched_map|watched_stream TASKS
+//     counted_work map|submit|recorded|single|watched_map|watched_stream TASKS
 //     counted_work idle MILLISECONDS
-// A watched map tells a function how far it is, and prints how often it did. The time without work, which begins once
-// everybody has gone to sleep, stands between two system calls that are recognised.
+// A watched map tells a function how far it is, and prints how often it did. What is recorded is submitted while a session
+// is on. The time without work, which begins once everybody has gone to sleep, stands between two system calls that are
+// recognised.
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -54,10 +57,15 @@ int main(int argc, char** argv) {
             if (hand_out(pool, i).get() != i) return 1;
         return 0;
     }
+    const std::string picture = "/tmp/counted_work." + std::to_string(::getpid()) + ".json";
+    std::optional<mp::trace::Session> session;
+    if (argv[1] == std::string_view("recorded")) session.emplace(picture);
     std::vector<mp::Future<int>> futures;
     futures.reserve(static_cast<std::size_t>(tasks));
     for (int i = 0; i < tasks; ++i) futures.push_back(hand_out(pool, i));
     for (int i = 0; i < tasks; ++i)
         if (futures[static_cast<std::size_t>(i)].get() != i) return 1;
+    session.reset();
+    std::remove(picture.c_str());
     return 0;
 }
