@@ -71,6 +71,10 @@ inline DurationHistogram& DurationHistogram::operator+=(const DurationHistogram&
 /// What a worker is doing.
 enum class WorkerState : std::uint8_t { starting, initializing, waiting, working, gone };
 
+/// What holds workers to PoolOptions::memory_limit: nothing; the kernel's refusal of more private memory (RLIMIT_DATA); or a
+/// control group of version 2 for each worker.
+enum class MemoryLimiter : std::uint8_t { none, data_limit, control_group };
+
 /// How a worker spent its time, those before it in its place included.
 struct WorkerStats {
     /// Its place in the pool, from 1.
@@ -89,6 +93,9 @@ struct WorkerStats {
     std::uint64_t tasks = 0;
     /// Those that threw an exception.
     std::uint64_t failed = 0;
+    /// What holds it to the pool's limit of memory, as its process found when it began: a group that was made for it may
+    /// still refuse to take it in. Left out before the first one has begun.
+    std::optional<MemoryLimiter> memory_limiter{};
 
     /// Until its process ran; until its initializer was over; without a task; with one; handing results over.
     std::chrono::nanoseconds start{}, init{}, waiting{}, working{}, sending{};
@@ -116,10 +123,6 @@ struct TaskTime {
     MP_EXPORT std::string name() const;
 };
 
-/// What holds workers to PoolOptions::memory_limit: nothing, since there is no limit; the kernel's refusal of more private
-/// memory (RLIMIT_DATA); or a control group of version 2 for each worker.
-enum class MemoryLimiter : std::uint8_t { none, data_limit, control_group };
-
 /// What Pool::stats() returns: a moment's picture. Counts of different workers are not taken at one instant.
 struct PoolStats {
     /// Of the pool.
@@ -140,7 +143,8 @@ struct PoolStats {
     std::uint64_t submitted = 0, elements = 0;
     /// Attempts beyond the first; workers that died; attempts ended by a time limit.
     std::uint64_t retried = 0, crashes = 0, timeouts = 0;
-    /// Bytes that each worker may use, when that is limited, and by what.
+    /// Bytes that each worker may use, when that is limited; and the weakest of what holds workers to it, of those that have
+    /// begun.
     std::uint64_t memory_limit = 0;
     /// What holds workers to that limit.
     MemoryLimiter memory_limiter = MemoryLimiter::none;

@@ -49,7 +49,7 @@ void PoolCore::start() {
     // After the snapshot, which must not see another thread.
     if (options_.output != Output::inherit)
         relay_ = std::make_unique<pool::OutputRelay>(options_.name, options_.output, options_.output_limit);
-    insight_.start(options_.name, workers_.size());
+    insight_.start(options_.name, workers_.size(), options_.memory_limit.value_or(0));
     {
         const Lock lock(mutex_);
         look_around(lock);
@@ -163,8 +163,6 @@ void PoolCore::install(const Lock& lock, std::size_t index, Worker worker) {
     worker.generation = callables_.generation();
     if (awaiting_any_) worker.lane->header().awaited.store(0, std::memory_order_relaxed);
     insight_.launched(index, worker.child->pid());
-    if (options_.memory_limit)
-        insight_.limited(worker.memory_group ? MemoryLimiter::control_group : MemoryLimiter::data_limit, *options_.memory_limit);
     workers_[index] = std::move(worker);
     ++life_[index].starts;
     life_[index].started = Clock::now();

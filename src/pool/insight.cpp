@@ -11,10 +11,11 @@
 
 namespace mp::pool {
 
-void Insight::start(const std::string& name, std::size_t workers) {
+void Insight::start(const std::string& name, std::size_t workers, std::uint64_t memory_limit) {
     auto page = trace::StatusPage::make(name, workers, cpu_count());
     if (!page) throw SystemError(page.error(), "cannot make the status page of pool \"" + name + '"');
     page_ = std::move(*page);
+    page_.header().memory_limit.store(memory_limit, std::memory_order_relaxed);
     name_ = name;
     if (os::logs(LogLevel::info))
         os::LogLine(LogLevel::info, "pool.started").add("pool", name_).add("workers", workers);
@@ -78,6 +79,17 @@ void Insight::ready(std::size_t worker) {
     if (os::logs(LogLevel::info))
         os::LogLine(LogLevel::info, "worker.ready").add("pool", name_).add("worker", worker + 1);
     if (recorder_) recorder_->mark(number_, worker, {trace::now(), trace::MarkKind::ready, {}});
+    const std::uint64_t limit = page_.header().memory_limit.load(std::memory_order_relaxed);
+    const auto limiter = trace::memory_limiter(page_.slot(worker));
+    if (limit == 0 || !limiter || limiter == limiter_) return;
+    limiter_ = limiter;
+    const LogLevel level = *limiter == MemoryLimiter::none ? LogLevel::warning : LogLevel::info;
+    if (os::logs(level))
+        os::LogLine(level, "pool.memory_limited")
+            .add("pool", name_)
+            .add("worker", worker + 1)
+            .add("bytes", limit)
+            .add("by", to_string(*limiter));
 }
 
 void Insight::gone(std::size_t worker, const LaneMemory& lane, const Death& death) {
@@ -124,17 +136,6 @@ void Insight::gone(std::size_t worker, const LaneMemory& lane, const Death& deat
     }
     recorder_->mark(number_, worker,
                     {at, death.planned ? trace::MarkKind::ended : trace::MarkKind::crashed, std::move(text)});
-}
-
-void Insight::limited(MemoryLimiter limiter, std::uint64_t limit) {
-    auto& header = page_.header();
-    header.memory_limit.store(limit, std::memory_order_relaxed);
-    const auto before = header.memory_limiter.exchange(static_cast<std::uint64_t>(limiter), std::memory_order_relaxed);
-    if (before != static_cast<std::uint64_t>(limiter) && os::logs(LogLevel::info))
-        os::LogLine(LogLevel::info, "pool.memory_limited")
-            .add("pool", name_)
-            .add("bytes", limit)
-            .add("by", to_string(limiter));
 }
 
 void Insight::paused(bool now, std::uint64_t available) {

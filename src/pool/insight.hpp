@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -26,8 +27,8 @@ std::uint32_t function_label(trace::StatusPage& page, const void* code, const st
 
 class Insight {
   public:
-    /// Throws SystemError when there is no memory for the page.
-    void start(const std::string& name, std::size_t workers);
+    /// Throws SystemError when there is no memory for the page. `memory_limit`: of each worker; 0: none.
+    void start(const std::string& name, std::size_t workers, std::uint64_t memory_limit);
     int file() const { return page_.file(); }
     std::size_t size() const { return page_.size(); }
     explicit operator bool() const { return bool(page_); }
@@ -61,8 +62,6 @@ class Insight {
         std::uint64_t element = trace::no_element;
     };
     void gone(std::size_t worker, const LaneMemory& lane, const Death& death);
-    /// What holds workers to their memory limit, of the worker that came last.
-    void limited(MemoryLimiter limiter, std::uint64_t limit);
     /// Work is held back for want of memory, or goes on; `available` bytes are left.
     void paused(bool now, std::uint64_t available);
     void retried(std::size_t worker, std::string task);
@@ -96,6 +95,7 @@ class Insight {
 
     std::string name_;
     trace::StatusPage page_;
+    std::optional<MemoryLimiter> limiter_;  // of the worker that came last
     std::unordered_map<const void*, std::uint32_t> labels_;  // of callables without a label of their own
     std::string last_label_;                                 // most often asked for again
     std::uint32_t last_label_number_ = 0;

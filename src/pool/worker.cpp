@@ -60,8 +60,9 @@ class Worker final : public detail::MapSink {
         callables_.max_load_factor(0.5F);
     }
 
-    int run(const WorkerStart& start) {
+    int run(const WorkerStart& start, MemoryLimiter limiter) {
         status_.started();
+        status_.limited(limiter);
         if (checks_globals()) [[unlikely]]
             publish({.kind = ResultFrameKind::globals}, os::contents_of(os::global_variables()), {}, true);
         if (start.initializer && !initialize(start)) return 1;
@@ -596,11 +597,12 @@ int run_worker(serial::Reader& reader) {
     nothing.sa_flags = SA_RESTART;
     ::sigaction(SIGINT, &nothing, nullptr);
     WorkerStart start = decode_worker_start(reader);
-    if (start.memory_limit) limit_memory(start.memory_limit, std::exchange(start.memory_group, {}));
+    auto limiter = MemoryLimiter::none;
+    if (start.memory_limit) limiter = limit_memory(start.memory_limit, std::exchange(start.memory_group, {}));
     os::notify_of_crashes(start.nudge.fd());
     // On the heap and never destroyed: a task may call exit() in the midst of it. Static: in reach of leak checkers.
     static auto* const worker = new Worker(start);  // NOLINT(cppcoreguidelines-owning-memory)
-    return worker->run(start);
+    return worker->run(start, limiter);
 }
 
 }  // namespace

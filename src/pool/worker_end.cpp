@@ -25,9 +25,10 @@ namespace {
 
 }  // namespace
 
-void limit_memory(std::uint64_t limit, std::optional<serial::Handle> group) {
-    if (group && ::write(group->fd(), "0", 1) == 1) return;
-    static_cast<void>(os::limit_own_data(limit, &process::self()->report->memory_refused));
+MemoryLimiter limit_memory(std::uint64_t limit, std::optional<serial::Handle> group) {
+    if (group && ::write(group->fd(), "0", 1) == 1) return MemoryLimiter::control_group;
+    if (os::limit_own_data(limit, &process::self()->report->memory_refused)) return MemoryLimiter::data_limit;
+    return MemoryLimiter::none;
 }
 
 void end_when_lost() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <utility>
 
 #include "trace/units.hpp"
 
@@ -31,6 +32,20 @@ void print_table(std::ostream& out, const std::vector<Row>& rows) {
         }
         out << '\n';
     }
+}
+
+// One phrase, or one for each limiter where workers differ.
+void print_limiters(std::ostream& out, const PoolStats& stats) {
+    std::vector<std::pair<MemoryLimiter, std::string>> kinds;
+    for (const auto limiter : {MemoryLimiter::control_group, MemoryLimiter::data_limit, MemoryLimiter::none}) {
+        std::string who;
+        for (const auto& worker : stats.workers)
+            if (worker.memory_limiter == limiter) who += (who.empty() ? "worker " : ", ") + std::to_string(worker.number);
+        if (!who.empty()) kinds.emplace_back(limiter, std::move(who));
+    }
+    if (kinds.size() == 1) out << ", each worker's memory limited by " << to_string(kinds.front().first);
+    if (kinds.size() < 2) return;
+    for (const auto& [limiter, who] : kinds) out << ", memory of " << who << " limited by " << to_string(limiter);
 }
 
 }  // namespace
@@ -127,8 +142,7 @@ std::ostream& operator<<(std::ostream& out, const PoolStats& stats) {
     tell(stats.retried, "retried");
     tell(stats.timeouts, "timed out");
     tell(stats.crashes, stats.crashes == 1 ? "crash" : "crashes");
-    if (stats.memory_limiter != MemoryLimiter::none)
-        out << ", each worker's memory limited by " << to_string(stats.memory_limiter);
+    if (stats.memory_limit > 0) print_limiters(out, stats);
     out << "\n\n";
 
     std::vector<Row> rows{

@@ -86,6 +86,12 @@ base::Expected<StatusPage> StatusPage::make(std::string_view name, std::size_t w
     return page;
 }
 
+std::optional<MemoryLimiter> memory_limiter(const WorkerSlot& slot) {
+    const auto said = load(slot.memory_limiter);
+    if (said == 0 || said > static_cast<std::uint64_t>(MemoryLimiter::control_group) + 1) return std::nullopt;
+    return static_cast<MemoryLimiter>(said - 1);
+}
+
 WorkerSlot& StatusPage::slot(std::size_t worker) {
     return *reinterpret_cast<WorkerSlot*>(mapping_.data() + slots_at + worker * sizeof(WorkerSlot));
 }
@@ -224,11 +230,9 @@ std::optional<PoolStats> read_status(std::span<const std::byte> bytes, std::uint
     stats.crashes = load(header.crashes);
     stats.timeouts = load(header.timeouts);
     stats.memory_limit = load(header.memory_limit);
-    const auto limiter = load(header.memory_limiter);
-    if (limiter <= static_cast<std::uint64_t>(MemoryLimiter::control_group))
-        stats.memory_limiter = static_cast<MemoryLimiter>(limiter);
     stats.short_of_memory = load(header.short_of_memory) != 0;
     stats.memory_pauses = load(header.memory_pauses);
+    std::optional<MemoryLimiter> weakest;
     for (std::uint64_t i = 0; i < workers; ++i) {
         const auto& slot = copy.at<WorkerSlot>(slots_at + i * sizeof(WorkerSlot));
         WorkerStats worker;
@@ -242,6 +246,8 @@ std::optional<PoolStats> read_status(std::span<const std::byte> bytes, std::uint
         worker.restarts = load(slot.launches) > 0 ? load(slot.launches) - 1 : 0;
         worker.tasks = load(slot.tasks);
         worker.failed = load(slot.failed);
+        worker.memory_limiter = memory_limiter(slot);
+        if (worker.memory_limiter) weakest = std::min(weakest.value_or(*worker.memory_limiter), *worker.memory_limiter);
         worker.start = duration(load(slot.start));
         worker.init = duration(load(slot.init));
         worker.waiting = duration(load(slot.waited));
@@ -274,6 +280,7 @@ std::optional<PoolStats> read_status(std::span<const std::byte> bytes, std::uint
         }
         stats.workers.push_back(std::move(worker));
     }
+    stats.memory_limiter = weakest.value_or(MemoryLimiter::none);
     std::ranges::stable_sort(stats.slowest, std::greater(), &TaskTime::duration);
     constexpr std::size_t shown = std::tuple_size_v<decltype(WorkerSlot::slowest)>;
     if (stats.slowest.size() > shown) stats.slowest.resize(shown);

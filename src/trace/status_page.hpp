@@ -48,7 +48,7 @@ inline constexpr std::uint64_t no_element = ~std::uint64_t(0);
 
 struct StatusHeader {
     static constexpr std::uint64_t expected_magic = 0x7375746174732d70;  // "p-status"
-    static constexpr std::uint64_t expected_version = 1;
+    static constexpr std::uint64_t expected_version = 2;
 
     // Written once, by the owner, `magic` last.
     Field magic;
@@ -71,7 +71,6 @@ struct StatusHeader {
     Field labels;     // how many there are: stored after the label
     Field recording;  // 1: workers write down each task in their lanes
     Field memory_limit;
-    Field memory_limiter;  // a MemoryLimiter
     Field short_of_memory;
     Field memory_pauses;
 };
@@ -120,10 +119,14 @@ struct WorkerSlot {
     Field waited;
     Field worked;
     Field sent;
+    Field memory_limiter;  // a MemoryLimiter, and 1 more; 0: nobody has begun there
     std::array<Field, DurationHistogram::buckets> times;
     std::array<SlowTask, 8> slowest;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && sizeof(Field) == 8);
+
+/// What the process in that place has said; nothing when none has begun. Whatever the field holds.
+std::optional<MemoryLimiter> memory_limiter(const WorkerSlot& slot);
 
 /// The owner's side.
 class StatusPage {
@@ -165,6 +168,9 @@ class StatusWriter {
 
     void started();
     void initialized();
+    void limited(MemoryLimiter limiter) {
+        slot_->memory_limiter.store(static_cast<std::uint64_t>(limiter) + 1, std::memory_order_relaxed);
+    }
     /// A task or a chunk, at the moment when it began: a look at the clock that the worker has taken anyway.
     void begin(std::uint64_t at, std::uint64_t label, std::uint64_t element, std::uint64_t count) {
         slot_->label.store(label, std::memory_order_relaxed);

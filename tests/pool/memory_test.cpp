@@ -1,11 +1,15 @@
 // Limits of memory for workers. Nothing here takes more than a few hundred MiB, and that is refused.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <cstdlib>
 #include <new>
 #include <sstream>
 #include <vector>
 
 #include "os/memory_limit.hpp"
+#include "pool/worker_end.hpp"
 #include "pool_fixture.hpp"
 
 namespace {
@@ -61,14 +65,38 @@ TEST_P(PoolMemory, TheLimitAndWhatHoldsToItAreTold) {
     const bool group = !mp::os::memory_group_parents().empty() && mp::os::MemoryGroup::make("told", 1 << 28);
     const auto expected = group ? mp::MemoryLimiter::control_group : mp::MemoryLimiter::data_limit;
     Pool pool(limited(options(1)));
+    const auto held_by_the_kernel = [] {
+        rlimit own{};
+        ::getrlimit(RLIMIT_DATA, &own);
+        return own.rlim_cur;
+    };
+    EXPECT_EQ(pool.apply(held_by_the_kernel) == 256U << 20, !group);
     EXPECT_EQ(pool.stats().memory_limit, 256U << 20);
     EXPECT_EQ(pool.stats().memory_limiter, expected);
+    EXPECT_EQ(pool.stats().workers.front().memory_limiter, expected);
     std::ostringstream table;
     table << pool.stats();
     EXPECT_THAT(table.str(), HasSubstr(std::string("each worker's memory limited by ") + to_string(expected)));
     Pool free(options(1));
+    free.apply(held_by_the_kernel);
     EXPECT_EQ(free.stats().memory_limiter, mp::MemoryLimiter::none);
+    EXPECT_EQ(free.stats().workers.front().memory_limiter, mp::MemoryLimiter::none);
     EXPECT_EQ(free.stats().memory_limit, 0U);
+}
+
+// As when the group was removed, or its controller taken away, since it was made.
+TEST_F(PoolMemoryOnce, AGroupThatRefusesAWorkerIsNotWhatHoldsIt) {
+    MP_SKIP_UNDER_SANITIZERS("a sanitizer needs more memory than any limit");
+    mp::Process worker([] {
+        mp::serial::Handle refuses(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        const auto limiter = mp::pool::limit_memory(256U << 20, std::move(refuses));
+        rlimit own{};
+        ::getrlimit(RLIMIT_DATA, &own);
+        if (limiter != mp::MemoryLimiter::data_limit || own.rlim_cur != 256U << 20) std::exit(3);
+    });
+    worker.start();
+    worker.join();
+    EXPECT_EQ(worker.exitcode(), 0);
 }
 
 TEST_P(PoolMemory, BeyondTheLimitIsTriedAgainFromItsOwnBudget) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <sstream>
 
 #include <multiprocessing/status.hpp>
 
@@ -30,6 +31,32 @@ StatusWriter writer_of(StatusPage& page, std::size_t worker) {
     auto mapping = os::Mapping::shared(page.file(), page.size());
     if (!mapping) throw std::system_error(mapping.error());
     return StatusWriter(std::move(*mapping), worker);
+}
+
+TEST_F(StatusPageTest, TellsOfEachWorkerWhatHoldsItToItsMemoryAndOfAllTheWeakest) {
+    StatusPage page = make_page(3);
+    page.header().memory_limit = 1 << 20;
+    const auto stats = [&] { return read_status(page.bytes(), now()).value(); };
+    const auto text = [&] {
+        std::ostringstream out;
+        out << stats();
+        return out.str();
+    };
+    EXPECT_EQ(stats().memory_limiter, MemoryLimiter::none);
+    EXPECT_EQ(stats().workers[0].memory_limiter, std::nullopt);
+    EXPECT_THAT(text(), testing::Not(testing::HasSubstr("limited by")));
+    writer_of(page, 0).limited(MemoryLimiter::control_group);
+    writer_of(page, 2).limited(MemoryLimiter::control_group);
+    EXPECT_EQ(stats().memory_limiter, MemoryLimiter::control_group);
+    EXPECT_THAT(text(), testing::HasSubstr("each worker's memory limited by a control group"));
+    writer_of(page, 1).limited(MemoryLimiter::data_limit);
+    EXPECT_EQ(stats().memory_limiter, MemoryLimiter::data_limit);
+    EXPECT_EQ(stats().workers[1].memory_limiter, MemoryLimiter::data_limit);
+    EXPECT_EQ(stats().workers[2].memory_limiter, MemoryLimiter::control_group);
+    EXPECT_THAT(text(), testing::HasSubstr(
+                            "memory of worker 1, 3 limited by a control group, memory of worker 2 limited by RLIMIT_DATA"));
+    page.slot(1).memory_limiter = 77;
+    EXPECT_EQ(stats().workers[1].memory_limiter, std::nullopt);
 }
 
 TEST_F(StatusPageTest, TellsWhatWorkersWroteDown) {
