@@ -171,6 +171,13 @@ class PoolCore final : public Engine, public trace::Source {
         bool broken = false;                    // it wrote what no worker writes
     };
 
+    // A process that will not work any more but has not gone: it writes its core, or is being taken down.
+    struct Leaving {
+        std::size_t place = 0;
+        std::shared_ptr<process::Child> child;
+        std::optional<os::MemoryGroup> memory_group;  // goes after it, since that kills what is left
+    };
+
     void require_usable(const Lock&) const;
     void require_owner();
     pool::SegmentHeader& segment_header() const { return *reinterpret_cast<pool::SegmentHeader*>(segment_.data()); }
@@ -255,6 +262,7 @@ class PoolCore final : public Engine, public trace::Source {
     bool replace_dead();
     void take_snapshot();
     void renew_snapshot(const Lock& lock);
+    std::optional<ExitStatus> ending(const Lock&, std::size_t index) const;
     void bury(const Lock& lock, std::size_t index, ExitStatus status, bool ending);
     bool blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
     void count_death(const Lock& lock, const Worker& worker, const ExitStatus& status, bool in_task);
@@ -302,7 +310,7 @@ class PoolCore final : public Engine, public trace::Source {
     pool::Heap heap_;
     pool::Schedule schedule_;
     std::vector<Worker> workers_;
-    std::vector<std::shared_ptr<process::Child>> dying_;  // buried already, while they write their cores
+    std::vector<Leaving> leaving_;                   // buried already
     std::vector<std::shared_ptr<pool::Job>> jobs_;
     pool::CallableTable callables_;
     pool::Insight insight_;

@@ -200,9 +200,9 @@ void PoolCore::watch() {
                 children.emplace_back(i, workers_[i].child);
                 watched.push_back({workers_[i].child->sentinel(), POLLIN, 0});
             }
-            std::erase_if(dying_, [](const auto& child) { return child->status().has_value(); });
-            for (const auto& child : dying_) watched.push_back({child->sentinel(), POLLIN, 0});
-            if (children.empty() && dying_.empty() && (stopping_ || !broken_.empty()) && questions_.empty()) return;
+            std::erase_if(leaving_, [](const Leaving& one) { return one.child->status().has_value(); });
+            for (const Leaving& one : leaving_) watched.push_back({one.child->sentinel(), POLLIN, 0});
+            if (children.empty() && leaving_.empty() && (stopping_ || !broken_.empty()) && questions_.empty()) return;
             next_look = next_look_;
             recording = insight_.recording();
         }
@@ -221,7 +221,7 @@ void PoolCore::watch() {
             pump(lock);
             for (std::size_t i = 0; i < children.size(); ++i) {
                 if (!watched[i + 1].revents) {
-                    if (const auto status = children[i].second->crashing()) bury(lock, children[i].first, *status, true);
+                    if (const auto status = ending(lock, children[i].first)) bury(lock, children[i].first, *status, true);
                 } else if (const auto status = children[i].second->status()) {
                     bury(lock, children[i].first, *status, false);
                 }
@@ -252,7 +252,8 @@ bool PoolCore::replace_dead() {
             install(lock, index, std::move(worker));
         } catch (const std::exception& error) {
             Lock lock(mutex_);
-            const bool nobody = std::none_of(workers_.begin(), workers_.end(), [](const auto& w) { return bool(w.child); });
+            // With those gone that are on their way, there may be room.
+            const bool nobody = leaving_.empty() && std::ranges::none_of(workers_, [](const auto& w) { return bool(w.child); });
             const bool hopeless = method_ == StartMethod::fork && !snapshot_->alive();
             if (nobody && (hopeless || ++failed_starts_ > most_failed_starts(workers_.size()))) {
                 break_pool(lock, std::string("its workers died and cannot be replaced: ") + error.what());
@@ -283,7 +284,19 @@ void PoolCore::renew_snapshot(const Lock& lock) {
     wake_watch();
 }
 
-// `ending`: its last instruction of user code has run, but its process writes a core before it goes.
+// How a worker ends whose process is still there: it has crashed and writes its core, or has done its share. Its replacement
+// does not wait for the process to be taken down, which takes the longer the more memory it has. But one at a time in each
+// place, so that processes which are slow to end do not pile up; and none while memory is short.
+std::optional<ExitStatus> PoolCore::ending(const Lock&, std::size_t index) const {
+    const Worker& worker = workers_[index];
+    if (auto status = worker.child->crashing()) return status;
+    if (stopping_ || !worker.lane->header().planned_end.load(std::memory_order_acquire)) return std::nullopt;
+    const auto before_it = [&](const Leaving& one) { return one.place == index && !one.child->status(); };
+    if (!admission_.open() || std::ranges::any_of(leaving_, before_it)) return std::nullopt;
+    return ExitStatus(ExitStatus::Exited{0});
+}
+
+// `ending`: its last instruction of a task has run, but its process has not gone.
 void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status, bool ending) {
     take_results(lock, index);
     Worker worker = std::move(workers_[index]);
@@ -301,7 +314,7 @@ void PoolCore::bury(const Lock& lock, std::size_t index, ExitStatus status, bool
         status.set_killed_for_memory(*evidence);
         worker.last_words.memory_limit = options_.memory_limit;
     }
-    if (ending) dying_.push_back(worker.child);
+    if (ending) leaving_.push_back({index, worker.child, std::exchange(worker.memory_group, std::nullopt)});
     const bool planned = worker.lane->header().planned_end.load(std::memory_order_acquire) != 0;
     insight_.gone(index, *worker.lane, {.planned = planned,
                                         .text = status.to_string(),
@@ -417,7 +430,7 @@ void PoolCore::abandon_all(const Lock& lock, const std::function<std::exception_
         worker.queued.clear();
         if (worker.child) worker.child->signal(SIGKILL);
     }
-    for (const auto& child : dying_) child->signal(SIGKILL);
+    for (const Leaving& one : leaving_) one.child->signal(SIGKILL);
     for (const auto& job : std::vector(jobs_)) {
         job->failure = reason({.function = job->callable->name(), .label = job->terms.label});
         end(lock, *job);

@@ -83,11 +83,7 @@ class Worker final : public detail::MapSink {
             if (bytes.size() < sizeof(TaskFrame)) return 255;
             TaskFrame frame;
             std::memcpy(&frame, bytes.data(), sizeof frame);
-            if (frame.kind == TaskFrameKind::stop) {
-                worker_context().finish();
-                lane_.header().planned_end.store(1, std::memory_order_release);
-                return 0;
-            }
+            if (frame.kind == TaskFrameKind::stop) return planned_exit();
             if (frame.kind == TaskFrameKind::task || frame.kind == TaskFrameKind::map) {
                 if (!begin(bytes)) {
                     static_cast<void>(take_handles(frame.handles));
@@ -175,9 +171,12 @@ class Worker final : public detail::MapSink {
         return os::private_memory() > memory_when_ready_ + max_growth_;
     }
 
+    // After the exit hooks: what the initializer took is given back before a replacement takes it. Nothing of the lane or of
+    // the place's statistics is touched from here on.
     int planned_exit() {
         worker_context().finish();
         lane_.header().planned_end.store(1, std::memory_order_release);
+        ring_doorbell();
         return 0;
     }
 
@@ -511,10 +510,13 @@ class Worker final : public detail::MapSink {
     // Calls the pool's own thread, when it wants that: nobody else may be there to hand out tasks.
     void nudge() {
         if (segment_header().nudge.load(std::memory_order_relaxed) &&
-            segment_header().nudge.exchange(0, std::memory_order_relaxed)) {
-            const std::uint64_t one = 1;
-            static_cast<void>(!::write(doorbell_.fd(), &one, sizeof one));
-        }
+            segment_header().nudge.exchange(0, std::memory_order_relaxed))
+            ring_doorbell();
+    }
+
+    void ring_doorbell() {
+        const std::uint64_t one = 1;
+        static_cast<void>(!::write(doorbell_.fd(), &one, sizeof one));
     }
 
     void send_handles(std::span<const serial::Handle> handles) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -97,6 +98,41 @@ TEST_P(PoolRestart, WorkersAreReplacedWhenTheirMemoryHasGrown) {
     EXPECT_EQ(pool.apply(grow, std::size_t(1) << 20), first);
     pool.apply(grow, std::size_t(64) << 20);
     EXPECT_TRUE(eventually([&] { return pool.apply(grow, std::size_t(0)) != first; }));
+}
+
+// The process of the worker that runs this does not go before it is let. Counts those before it that are there still.
+mp::Semaphore* to_go = nullptr;
+int linger(const mp::Semaphore& go, const mp::Array<pid_t>& pids, std::size_t number) {
+    to_go = new mp::Semaphore(go);
+    std::atexit([] { to_go->acquire(); });
+    pids[number] = ::getpid();
+    int before = 0;
+    for (std::size_t i = 0; i < number; ++i) before += is_running(pids[i]);
+    return before;
+}
+
+TEST_P(PoolRestart, TheReplacementOfAWorkerDoesNotWaitForItsProcessToGoButThenTheNextDoes) {
+    constexpr std::size_t tasks = 6;
+    mp::Semaphore go(0);
+    const mp::Array<pid_t> pids(tasks);
+    auto given = options(1);
+    given.max_tasks_per_worker = 1;
+    Pool pool(given);
+    const auto let_all_go = std::unique_ptr<mp::Semaphore, void (*)(mp::Semaphore*)>(&go, [](mp::Semaphore* one) {
+        for (std::size_t i = 0; i < 2 * tasks; ++i) one->release();
+    });
+    const auto task = mp::bind(linger, go, pids);
+    std::vector<mp::Future<int>> before;
+    for (std::size_t i = 0; i < tasks; ++i) before.push_back(pool.submit(task, i));
+    ASSERT_TRUE(before[0].wait_for(patience));
+    ASSERT_TRUE(before[1].wait_for(patience)) << "waits for the process of the worker before it";
+    EXPECT_EQ(before[1].get(), 1);
+    EXPECT_TRUE(is_running(pids[0]));
+    for (std::size_t i = 2; i < tasks; ++i) {
+        go.release();
+        ASSERT_TRUE(before[i].wait_for(patience));
+        EXPECT_LE(before[i].get(), 1) << "processes that are slow to end pile up";
+    }
 }
 
 TEST_F(PoolRestartOnce, LimitsThatMakeNoSenseAreRefused) {
