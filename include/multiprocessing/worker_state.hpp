@@ -29,7 +29,8 @@ T& worker_state() {
 
 /// Has the worker that runs the calling task - or its initializer - call `action` before it ends as planned: when the
 /// pool is joined, or the worker has done its share (max_tasks_per_worker). In reverse order; before the worker's state
-/// is destroyed; not when the worker dies or is terminated. What an action throws is written to stderr.
+/// is destroyed; not when the worker dies or is terminated. What an action throws is written to stderr. Any thread of a worker
+/// process may call it; with the engine of threads only the thread that runs the task.
 MP_EXPORT void at_worker_exit(std::function<void()> action);
 
 }  // namespace mp

@@ -49,11 +49,22 @@ TaskScope::~TaskScope() {
     generator.rng.reset();
 }
 
+void WorkerContext::at_exit(std::function<void()> action) {
+    const std::scoped_lock lock(mutex_);
+    at_exit_.push_back(std::move(action));
+}
+
 void WorkerContext::finish() noexcept {
     const WorkerScope scope(*this);
-    while (!at_exit.empty()) {
-        const auto action = std::move(at_exit.back());
-        at_exit.pop_back();
+    const auto next = [&] {
+        const std::scoped_lock lock(mutex_);
+        std::function<void()> action;
+        if (at_exit_.empty()) return action;
+        action = std::move(at_exit_.back());
+        at_exit_.pop_back();
+        return action;
+    };
+    while (const auto action = next()) {
         try {
             action();
         } catch (...) {
@@ -80,7 +91,7 @@ TaskRng& task_rng() {
     return *generator.rng;
 }
 
-void at_worker_exit(std::function<void()> action) { pool::worker_context().at_exit.push_back(std::move(action)); }
+void at_worker_exit(std::function<void()> action) { pool::worker_context().at_exit(std::move(action)); }
 
 namespace detail {
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <typeinfo>
 #include <vector>
 
@@ -14,10 +15,15 @@ namespace mp::pool {
 struct WorkerContext {
     std::shared_ptr<void> state;
     const std::type_info* type = nullptr;
-    std::vector<std::function<void()>> at_exit;
 
+    /// From any thread.
+    void at_exit(std::function<void()> action);
     /// Before a planned end: the actions in reverse order, then the state goes.
     void finish() noexcept;
+
+  private:
+    std::mutex mutex_;  // guards what follows
+    std::vector<std::function<void()>> at_exit_;
 };
 
 /// While it lives, the calling thread works for this worker. Without one, a thread works for the process's own.

@@ -90,6 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
 // Of each kind of worker, each limit.
 class PoolLimits : public LeakCheck, public ::testing::WithParamInterface<std::tuple<std::string, std::string>> {};
 
+// cpython: TestPoolNotLeakOnFailure.test_release_unused_processes
 // The program says what came of each step, and names what was left behind or was no error of the library.
 TEST_P(PoolLimits, RisingFromTooLittleToEnoughAreTypedErrorsThatLeaveNothing) {
     MP_SKIP_UNDER_SANITIZERS("the sanitizers' own checks need pipes, and their shadow memory all address space");

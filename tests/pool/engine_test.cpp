@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -128,6 +129,7 @@ TEST_P(PoolEngine, GivesTasksTheObjectThatTheInitializerReturned) {
                 ::testing::HasSubstr("string"));
 }
 
+// cpython: _TestFinalize.test_finalize (once each, in reverse order; a priority is the order in which one registers)
 TEST_P(PoolEngine, RunsExitActionsInReverseOrderAtAPlannedEnd) {
     mp::Queue<int> queue;
     {
@@ -144,6 +146,33 @@ TEST_P(PoolEngine, RunsExitActionsInReverseOrderAtAPlannedEnd) {
     }
     EXPECT_EQ(queue.get_for(patience), 2);
     EXPECT_EQ(queue.get_for(patience), 1);
+    EXPECT_TRUE(queue.empty());
+}
+
+std::atomic<int> exit_actions = 0;
+
+// cpython: _TestFinalize.test_thread_safety
+TEST_P(PoolEngine, ThreadsOfATaskMayRegisterExitActionsAtOnce) {
+    MP_SKIP_UNLESS(has_processes);
+    constexpr int threads = 4, each = 200'000;
+    mp::Value<int> ran(0);
+    {
+        Pool pool(options(1));
+        pool.apply(
+            [](const mp::Value<int>& count) {
+                // Runs last.
+                mp::at_worker_exit([own = mp::Value<int>(count)]() mutable { own.store(exit_actions); });
+                std::latch all_are_there(threads);
+                std::vector<std::jthread> running;
+                for (int t = 0; t < threads; ++t)
+                    running.emplace_back([&] {
+                        all_are_there.arrive_and_wait();
+                        for (int i = 0; i < each; ++i) mp::at_worker_exit([] { ++exit_actions; });
+                    });
+            },
+            ran);
+    }
+    EXPECT_EQ(ran.load(), threads * each);
 }
 
 TEST_P(PoolEngine, AFailingInitializerBreaksThePool) {

@@ -38,6 +38,7 @@ int same(int x) { return x; }
 
 // cpython: _TestPool.test_wrapped_exception
 // cpython: _TestPool.test_traceback
+// cpython: ProcessPoolExecutorTest: remote stack text
 // cpython: _TestPoolWorkerErrors.test_async_error_callback
 TEST_P(PoolFailure, AnExceptionArrivesAsItsOwnTypeAndAsRemoteError) {
     Pool pool(options());

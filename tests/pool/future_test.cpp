@@ -41,6 +41,7 @@ struct Gate {
     Future<int> submit(Pool& pool, int value) { return pool.submit(hold, begun, open, value); }
 };
 
+// cpython: _TestPool.test_map_async, _TestPool.test_starmap_async
 TEST_P(PoolFuture, OfAMapGivesWhatMapReturns) {
     Pool pool(options());
     Future<std::vector<int>> later = pool.map_async(twice, mp::range(0, 1000));
@@ -143,7 +144,7 @@ TEST_P(PoolFuture, WaitTakesFuturesBesideOtherObjects) {
     EXPECT_EQ(mp::wait({queue, held}, patience), std::vector<std::size_t>{1}) << "done stays done";
 }
 
-// cpython: AsCompletedTests (finished first, duplicates once, timeout counts)
+// cpython: AsCompletedTests (finished first, duplicates once)
 TEST_P(PoolFuture, AsCompletedGivesFinishedOnesFirstAndEachOnce) {
     MP_SKIP_UNLESS(is_parallel);
     Pool pool(options());
@@ -159,6 +160,7 @@ TEST_P(PoolFuture, AsCompletedGivesFinishedOnesFirstAndEachOnce) {
     EXPECT_EQ(order, (std::vector{2, 5}));
 }
 
+// cpython: AsCompletedTests (timeout delivers finished ones then raises, the message counts unfinished of total)
 TEST_P(PoolFuture, AsCompletedSaysHowManyAreLeftWhenTimeIsUp) {
     MP_SKIP_UNLESS(is_parallel);
     Pool pool(options());
@@ -172,6 +174,42 @@ TEST_P(PoolFuture, AsCompletedSaysHowManyAreLeftWhenTimeIsUp) {
     EXPECT_EQ(order, std::vector{2});
     EXPECT_EQ(text, "1 of 2 futures are not done");
     gate.open.set();
+}
+
+// cpython: WaitTests (heavy stress does not hang)
+TEST_P(PoolFuture, ManyThreadsMayWaitForTheSameFutures) {
+    Pool pool(options());
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 100; ++i) futures.push_back(pool.submit(twice, i));
+    std::atomic<int> seen{0};
+    {
+        std::vector<std::jthread> threads;
+        for (int t = 0; t < 4; ++t)
+            threads.emplace_back([&, left = futures]() mutable {
+                while (!left.empty()) {
+                    auto [done, not_done] = mp::wait(left, patience, ReturnWhen::first_completed);
+                    if (done.empty()) return;
+                    seen += static_cast<int>(done.size());
+                    left = std::move(not_done);
+                }
+            });
+    }
+    EXPECT_EQ(seen, 400);
+}
+
+// cpython: _TestPool.test_map_async_callbacks
+TEST_P(PoolFuture, CallbacksOfAMapGetAllOfItOrItsErrorOnce) {
+    std::vector<std::vector<int>> results;
+    std::vector<std::string> errors;
+    {
+        Pool pool(options());
+        pool.map_async(twice, mp::range(0, 3)).add_done_callback([&](Future<std::vector<int>>& all) { results.push_back(all.get()); });
+        pool.map_async(fail_on_three, mp::range(0, 10)).add_done_callback([&](Future<std::vector<int>>& all) {
+            errors.push_back(error_of<std::domain_error>([&] { all.get(); }));
+        });
+    }
+    EXPECT_EQ(results, (std::vector<std::vector<int>>{{0, 2, 4}}));
+    EXPECT_EQ(errors, std::vector<std::string>{"three"});
 }
 
 // cpython: FutureTests (callback on result, on error, on cancel, when already done)

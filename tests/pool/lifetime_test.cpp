@@ -45,6 +45,7 @@ TEST_F(PoolLifetimeOnce, TheFirstProgramWorks) {
 
 // cpython: _TestPool.test_make_pool
 // cpython: ExecutorTest: worker count <= 0 refused
+// cpython: ProcessPoolExecutorTest: saturation creates exactly max workers (all of them are there from the start)
 TEST_P(PoolLifetime, HasAsManyWorkersAsAskedAndRefusesNone) {
     for (const int wrong : {0, -1, -100}) {
         EXPECT_THAT(error_of<std::invalid_argument>([&] { Pool pool(options(wrong)); }), ::testing::HasSubstr(std::to_string(wrong)));
@@ -101,7 +102,7 @@ TEST_P(PoolLifetime, AFailingInitializerBreaksThePoolAndSaysWhy) {
 }
 
 // cpython: _TestPoolWorkerLifetime.test_pool_worker_lifetime
-// cpython: ProcessPoolExecutorTest: worker replaced after k tasks
+// cpython: ProcessPoolExecutorTest: worker replaced after k tasks, pid changes
 TEST_P(PoolLifetime, WorkersAreReplacedAfterTheirShareOfTasks) {
     MP_SKIP_UNLESS(replaces_workers);
     for (const int share : {1, 10}) {
@@ -123,6 +124,7 @@ TEST_P(PoolLifetime, WorkersAreReplacedAfterTheirShareOfTasks) {
 }
 
 // cpython: _TestPoolWorkerLifetime.test_pool_worker_lifetime_early_close
+// cpython: ProcessPoolExecutorTest: none lost at early shutdown
 TEST_P(PoolLifetime, CloseWithWorkersOfOneTaskDoesNotHangJoin) {
     MP_SKIP_UNLESS(replaces_workers);
     PoolOptions with = options(3);
@@ -137,7 +139,8 @@ TEST_P(PoolLifetime, CloseWithWorkersOfOneTaskDoesNotHangJoin) {
 
 // cpython: _TestPool.test_context
 // cpython: _TestPool.test_enter
-// cpython: ExecutorShutdownTest: submit after shutdown is refused, pending work completes
+// cpython: ExecutorShutdownTest: submit after shutdown is refused, pending work completes, workers are gone afterwards
+// cpython: ProcessPoolShutdownTest: shutting down again, and after a shutdown
 TEST_P(PoolLifetime, ClosedItTakesNothingMoreAndFinishesWhatItHas) {
     Pool pool(options());
     EXPECT_THAT(error_of<mp::Error>([&] { pool.join(); }), ::testing::HasSubstr("close"));
@@ -174,6 +177,9 @@ TEST_P(PoolLifetime, TerminateWithTenThousandTasksQueuedIsPrompt) {
     pool.join();
 }
 
+// cpython: ExecutorShutdownTest: dropping the executor still completes work
+// cpython: ExecutorTest: shutdown with a full call queue does not hang
+// cpython: _TestPool.test_resource_warning (here a pool that is dropped is no mistake to be warned of)
 TEST_P(PoolLifetime, TheDestructorFinishesWhatWasSubmitted) {
     mp::Value<int> ran(0);
     {
@@ -223,6 +229,20 @@ TEST_P(PoolLifetime, ATaskMayRunAPoolOfItsOwn) {
         },
         std::vector{3, 4, 5});
     EXPECT_EQ(sums, (std::vector{3, 6, 10}));
+}
+
+// cpython: TestStdinBadfiledescriptor.test_queue_in_process
+TEST_P(PoolLifetime, ATaskMayMakeAQueueAndAProcessOfItsOwn) {
+    MP_SKIP_UNLESS(has_processes);
+    Pool pool(options(1));
+    const auto through_a_grandchild = [](int x) {
+        mp::Queue<int> queue;
+        mp::Process process([](const mp::Queue<int>& to, int y) { to.put(y + 1); }, queue, x);
+        process.start();
+        process.join();
+        return queue.get_for(patience).value_or(-1);
+    };
+    EXPECT_EQ(pool.apply(through_a_grandchild, 5), 6);
 }
 
 TEST_P(PoolLifetime, InAForkOfItsOwnerItIsRefusedAndHarmless) {

@@ -38,6 +38,7 @@ MP_EVERY_ENGINE(PoolMap);
 using PoolMapOnce = PoolTest;
 
 // cpython: _TestPool.test_map
+// cpython: ProcessPoolExecutorTest: chunk sizes, also larger than the input
 TEST_P(PoolMap, ReturnsResultsInInputOrder) {
     Pool pool(options(3));
     std::vector<int> expected(1000);

@@ -135,6 +135,60 @@ TEST_P(PoolMatrix, AWorkerThatStopsOrHangsAtAnyStepIsOutOfTime) {
     EXPECT_TRUE(pool.submit(carry, Bomb{}).get().result);
 }
 
+// Large; its result kills when all but its end has been written.
+struct LargeBomb {
+    std::vector<char> body;
+    bool armed = false;
+
+    template <class Archive>
+    void save(Archive& archive) const {
+        archive(body);
+        if (armed) ::raise(SIGKILL);
+        archive(armed);
+    }
+    template <class Archive>
+    void load(Archive& archive) {
+        archive(body, armed);
+    }
+};
+LargeBomb make_large(bool armed) { return {std::vector<char>(32 << 20, 'x'), armed}; }
+
+// cpython: ExecutorDeadlockTest (crash in the middle of writing a large result)
+TEST_P(PoolMatrix, AWorkerKilledInTheMidstOfALargeResultIsALostWorker) {
+    Pool pool(options());
+    for (int i = 0; i < 3; ++i) {
+        error_of<WorkerLost>([&] { pool.apply(make_large, true); });
+        const auto outcomes = pool.map_outcomes(make_large, std::vector<char>{false, true, false});
+        for (std::size_t n = 0; n < 3; ++n) EXPECT_EQ(outcomes[n].has_value(), n != 1) << n;
+    }
+    EXPECT_EQ(pool.apply(make_large, false).body.size(), 32U << 20);
+}
+
+// cpython: ExecutorDeadlockTest (shutdown racing with a dying worker)
+TEST_P(PoolMatrix, LeavingWhileAWorkerDiesHangsNobody) {
+    for (int i = 0; i < 10; ++i) {
+        std::vector<mp::Future<void>> futures;
+        {
+            Pool pool(options());
+            for (int k = 0; k < 4; ++k) futures.push_back(pool.submit([](bool dies) { if (dies) ::raise(SIGKILL); }, k % 2 == 0));
+            pool.close();
+            if (i % 2 == 0) pool.join();
+        }
+        for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(futures[k].outcome().has_value(), k % 2 != 0) << k;
+    }
+}
+
+// cpython: ExecutorDeadlockTest (shutdown without wait plus unserialisable task)
+TEST_P(PoolMatrix, LeavingAfterATaskThatCannotBeSentHangsNobody) {
+    mp::Future<Bomb> good;
+    {
+        Pool pool(options());
+        good = pool.submit(carry, Bomb{});
+        error_of<std::runtime_error>([&] { static_cast<void>(pool.submit(carry, Bomb{Step::save, Way::error})); });
+    }
+    EXPECT_TRUE(good.get().result);
+}
+
 // A caller that ends, or is ended, in a step of its own; its pool lives at that moment.
 void expect_nothing_outlives(const mp::PoolOptions& options, Step step, Way way, bool map) {
     SCOPED_TRACE(cell(step, way) + (map ? " of map" : " of submit"));

@@ -99,7 +99,7 @@ TEST_P(PoolSubmit, RunsTasksInTheOrderOfSubmissionOnOneWorker) {
     for (int i = 0; i < 500; ++i) ASSERT_EQ(futures[static_cast<std::size_t>(i)].get(), i);
 }
 
-// cpython: _TestPool.test_async_timeout (a wait that ran out is a return value, not an error)
+// cpython: _TestPool.test_async_timeout, FutureTests: result timeout (a wait that ran out is a return value, not an error)
 TEST_P(PoolSubmit, WaitForTellsWhetherItIsDone) {
     MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
@@ -115,7 +115,37 @@ TEST_P(PoolSubmit, WaitForTellsWhetherItIsDone) {
     EXPECT_TRUE(held.wait_for(0s));
 }
 
-// cpython: FutureTests: result after cancel raises
+// Counts the objects of its type in this process.
+struct Counted {
+    static inline std::atomic<int> alive = 0;
+    std::string load = std::string(100, 'x');
+    Counted() { ++alive; }
+    Counted(const Counted& other) : load(other.load) { ++alive; }
+    Counted& operator=(const Counted&) = default;
+    ~Counted() { --alive; }
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(load);
+    }
+};
+Counted pass(const Counted& given) { return given; }
+
+// cpython: _TestPool.test_release_task_refs
+// cpython: ExecutorTest, AsCompletedTests: arguments, results and yielded futures are released after use
+// cpython: ProcessPoolExecutorTest: argument objects are released in the worker
+TEST_P(PoolSubmit, ArgumentsAndResultsAreReleasedOnBothSides) {
+    Pool pool(options(1));
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(pool.submit(pass, Counted()).get().load.size(), 100U);
+    EXPECT_EQ(pool.map(pass, std::vector<Counted>(10)).size(), 10U);
+    for (const Counted& one : pool.imap(pass, std::vector<Counted>(10))) EXPECT_EQ(one.load.size(), 100U);
+    std::vector<mp::Future<Counted>> futures;
+    for (int i = 0; i < 10; ++i) futures.push_back(pool.submit(pass, Counted()));
+    for (auto& future : mp::as_completed(std::move(futures), patience)) EXPECT_EQ(future.get().load.size(), 100U);
+    EXPECT_EQ(pool.apply([] { return Counted::alive.load(); }), 0) << "in the worker";
+    EXPECT_EQ(Counted::alive.load(), 0) << "in the caller";
+}
+
+// cpython: FutureTests: result after cancel raises, cancel only while pending (here also while it runs: PoolCancel)
 TEST_P(PoolSubmit, CancelTakesBackWhatHasNotBegun) {
     MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
