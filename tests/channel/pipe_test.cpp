@@ -72,6 +72,7 @@ TEST_P(Connections, EchoObjectsOfAllSizes) {
 }
 
 // cpython: _TestConnection.test_sendbytes
+// Python takes an offset and a size and checks them; a part is a subspan here, which cannot be more than there is.
 TEST(Connection, BytesComeAsTheyWereSentIncludingEmptyOnes) {
     auto [a, b] = Pipe<int>();
     const auto message = pattern(1000);

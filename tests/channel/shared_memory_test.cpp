@@ -1,5 +1,6 @@
 #include <multiprocessing/connection.hpp>
 #include <multiprocessing/errors.hpp>
+#include <multiprocessing/process.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/shared_memory.hpp>
 #include <multiprocessing/wait.hpp>
@@ -148,7 +149,7 @@ TEST(SharedMemory, RefusesWhatMakesNoSense) {
     EXPECT_EQ(error_of([] { SharedMemory(4).unlink(); }), EINVAL);
 }
 
-// cpython: TestWait.test_wait_timeout, TestWait.test_wait_integer, TestWait.test_neg_timeout
+// cpython: TestWait.test_wait_timeout, TestWait.test_neg_timeout
 TEST(WaitForSeveral, SaysWhichAreReady) {
     auto [a, b] = Pipe<int>();
     Queue<int> queue;
@@ -180,6 +181,22 @@ TEST(WaitForSeveral, SaysWhichAreReady) {
     // cpython: TestInvalidHandle.test_invalid_handles
     EXPECT_EQ(error_of([&] { wait({pipe[0]}, 1ms); }), EBADF);
     EXPECT_EQ(error_of([] { wait({-1}, 1ms); }), EBADF);
+}
+
+// cpython: TestWait.test_wait_integer
+TEST(WaitForSeveral, HearsTheEndOfAProcessAmongPipes) {
+    auto [a, b] = Pipe<int>();
+    auto [c, d] = Pipe<int>();
+    Process process([](Connection<int> end) { end.recv(); }, b);
+    process.start();
+    b.close();
+    EXPECT_THAT(wait({process.sentinel(), a, c}, 1ms), IsEmpty());
+    d.send(1);
+    EXPECT_THAT(wait({process.sentinel(), a, c}, 60s), ElementsAre(2));
+    a.send(1);
+    EXPECT_FALSE(wait({process.sentinel(), a}, 60s).empty());
+    process.join();
+    EXPECT_THAT(wait({process.sentinel(), a, c}, 60s), ElementsAre(0, 1, 2));
 }
 
 // cpython: TestWait.test_wait, TestWait.test_wait_slow
