@@ -18,6 +18,7 @@ using mp::Closed;
 using mp::Manager;
 using mp::test::eventually;
 using mp::test::kill_each_step;
+using mp::test::Tally;
 using testing::HasSubstr;
 namespace managed = mp::managed;
 
@@ -196,13 +197,6 @@ TEST_F(ManagedKills, AClientThatWaitsHoldsUpNobodyAndIsGivenNothing) {
               50);
     leaks.expect_none();
 }
-
-struct Tally {
-    managed::Value<int> alive;
-    explicit Tally(managed::Value<int> counter) : alive(std::move(counter)) { alive += 1; }
-    ~Tally() { alive += -1; }
-    int touch() { return 1; }
-};
 
 TEST_F(ManagedKills, AClientsReferencesGoWithIt) {
     Manager manager;

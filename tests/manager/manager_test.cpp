@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 using mp::Closed;
 using mp::Manager;
 using mp::Process;
+using mp::test::Tally;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
@@ -164,22 +165,6 @@ TEST_F(Managing, ANamespaceHoldsAttributesOfAnyTypeAndAValueOne) {
     EXPECT_EQ(value.get(), 1);
 }
 
-void count_words(managed::Dict<std::string, int> counts, int times) {
-    for (int i = 0; i < times; ++i) counts.update("word", [](int& n) { ++n; });
-}
-
-TEST_F(Managing, UpdatesFromManyProcessesAreNeverLost) {
-    Manager manager;
-    auto counts = manager.dict<std::string, int>();
-    {
-        std::vector<Process> workers;
-        for (int i = 0; i < 3; ++i) workers.emplace_back(count_words, counts, 100);
-        for (auto& worker : workers) worker.start();
-        count_words(counts, 100);
-    }
-    EXPECT_EQ(counts.at("word"), 400);
-}
-
 TEST_F(Managing, AnUpdateThatThrowsChangesNothingAndArrivesAsItsOwnType) {
     Manager manager;
     auto d = manager.dict<int, std::string>({{1, "old"}});
@@ -294,13 +279,6 @@ TEST_F(Managing, OwnClassesNeedNothingDeclared) {
     EXPECT_THROW(counter.call<&Counter::count>(), Closed);
     EXPECT_THROW(manager.create<Counter>(), Closed);
 }
-
-struct Tally {
-    managed::Value<int> alive;
-    explicit Tally(managed::Value<int> counter) : alive(std::move(counter)) { alive += 1; }
-    ~Tally() { alive += -1; }
-    int touch() { return 1; }
-};
 
 TEST_F(Managing, AnObjectLivesAsLongAsItsProxies) {
     Manager manager;
