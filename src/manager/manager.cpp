@@ -82,9 +82,9 @@ struct Manager::Owned {
     Connection<int, void> control;
     const pid_t owner = os::own_pid();
 
-    /// How it ended; empty when it has not.
+    /// How it ended; empty when it has not, as far as one can see. A busy machine takes its time to tell.
     std::string how_it_ended() {
-        return process.join_for(std::chrono::seconds(1)) ? process.exit_status()->to_string() : std::string();
+        return process.join_for(std::chrono::seconds(5)) ? process.exit_status()->to_string() : std::string();
     }
     void end() {
         if (owner != os::own_pid()) return;  // a fork of the owner has no say in it
