@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "pool/task_under_way.hpp"
 #include "pool_fixture.hpp"
 
 namespace {
@@ -28,21 +29,6 @@ struct Counter {
     int next(int by) const { return at + by; }
 };
 
-// Keeps the workers busy until told to let go; told that it has begun.
-struct Gate {
-    mp::Value<int> begun{0}, open{0};
-    static void hold(mp::Value<int> begun, mp::Value<int> open) {
-        ++begun;
-        while (!open.load()) ::usleep(500);
-    }
-    mp::Future<void> close(Pool& pool) {
-        const int before = begun.load();
-        auto future = pool.submit(hold, begun, open);
-        EXPECT_TRUE(eventually([&] { return begun.load() > before; }));
-        return future;
-    }
-};
-
 // What was handed to a worker beforehand is not bound to it.
 TEST_F(PoolSubmitOnce, QuickTasksAndMapsDoNotWaitBehindALongOne) {
     Pool pool(2);
@@ -50,17 +36,15 @@ TEST_F(PoolSubmitOnce, QuickTasksAndMapsDoNotWaitBehindALongOne) {
     for (int i = 0; i < 3000; ++i) quick.push_back(pool.submit(same, i));  // teaches the pool that tasks are short
     for (auto& future : quick) future.get();
     quick.clear();
-    Gate gate;
-    auto held = gate.close(pool);
+    TaskUnderWay held(pool, "held");
     for (int i = 0; i < 3000; ++i) quick.push_back(pool.submit(same, i));
     for (int i = 0; i < 3000; ++i) {
         ASSERT_TRUE(quick[static_cast<std::size_t>(i)].wait_for(std::chrono::seconds(60))) << i;
         EXPECT_EQ(quick[static_cast<std::size_t>(i)].get(), i);
     }
     EXPECT_EQ(pool.map(same, mp::range(0, 1000)).size(), 1000U);
-    EXPECT_FALSE(held.done());
-    gate.open.store(1);
-    held.get();
+    EXPECT_FALSE(held.future().done());
+    held.end();
 }
 
 // cpython: _TestPool.test_apply
@@ -103,16 +87,16 @@ TEST_P(PoolSubmit, RunsTasksInTheOrderOfSubmissionOnOneWorker) {
 TEST_P(PoolSubmit, WaitForTellsWhetherItIsDone) {
     MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
-    Gate gate;
-    auto held = gate.close(pool);
-    EXPECT_FALSE(held.done());
-    EXPECT_FALSE(held.wait_for(0s));
-    EXPECT_FALSE(held.wait_for(-1s));
-    EXPECT_FALSE(held.wait_for(20ms));
-    gate.open.store(1);
-    EXPECT_TRUE(held.wait_for(60s));
-    EXPECT_TRUE(held.done());
-    EXPECT_TRUE(held.wait_for(0s));
+    TaskUnderWay held(pool, "held");
+    const auto& future = held.future();
+    EXPECT_FALSE(future.done());
+    EXPECT_FALSE(future.wait_for(0s));
+    EXPECT_FALSE(future.wait_for(-1s));
+    EXPECT_FALSE(future.wait_for(20ms));
+    held.let_go();
+    EXPECT_TRUE(future.wait_for(60s));
+    EXPECT_TRUE(future.done());
+    EXPECT_TRUE(future.wait_for(0s));
 }
 
 // Counts the objects of its type in this process.
@@ -149,8 +133,7 @@ TEST_P(PoolSubmit, ArgumentsAndResultsAreReleasedOnBothSides) {
 TEST_P(PoolSubmit, CancelTakesBackWhatHasNotBegun) {
     MP_SKIP_UNLESS(is_parallel);
     Pool pool(options(1));
-    Gate gate;
-    auto held = gate.close(pool);
+    TaskUnderWay held(pool, "held");
     std::vector<mp::Future<int>> futures;
     for (int i = 0; i < 100; ++i) futures.push_back(pool.submit(same, i));
     EXPECT_TRUE(futures[99].cancel());
@@ -158,7 +141,7 @@ TEST_P(PoolSubmit, CancelTakesBackWhatHasNotBegun) {
     EXPECT_TRUE(futures[99].done());
     error_of<mp::TaskCancelled>([&] { futures[99].get(); });
     EXPECT_TRUE(futures[99].outcome().error().as<mp::TaskCancelled>());
-    gate.open.store(1);
+    held.let_go();
     for (int i = 0; i < 99; ++i) ASSERT_EQ(futures[static_cast<std::size_t>(i)].get(), i);
     EXPECT_FALSE(futures[0].cancel());
 }

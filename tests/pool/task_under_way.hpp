@@ -22,9 +22,15 @@ class TaskUnderWay {
               running_, go_on_)) {
         EXPECT_TRUE(running_.wait_for(patience));
     }
+    TaskUnderWay(const TaskUnderWay&) = delete;
+    /// Lets it go on: a test that fails before does not hold its pool.
+    ~TaskUnderWay() { go_on_.set(); }
+
+    Future<void>& future() { return future_; }
+    void let_go() { go_on_.set(); }
     /// Lets it go on, and waits for its end.
     void end() {
-        go_on_.set();
+        let_go();
         future_.get();
     }
 
