@@ -106,7 +106,7 @@ consteval bool applicable(serial::types<Members...>) {
 // Asked without naming the call, whose return type could not be deduced: that would be an error before the sentence.
 template <class F, class How, class T>
 consteval bool is_callable_with() {
-    if constexpr (std::is_same_v<How, Plain>) return std::is_invocable_v<F&, T>;
+    if constexpr (!std::is_same_v<How, Spread>) return std::is_invocable_v<F&, T>;
     else if constexpr (tuple_like<T>) return applicable<F, T>(std::make_index_sequence<std::tuple_size_v<T>>{});
     else if constexpr (serial::detail::has_visible_members<T>) return applicable<F>(serial::detail::member_types<T>{});
     else return false;
