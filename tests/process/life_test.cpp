@@ -1,5 +1,6 @@
 // From start to end: names, states, joins, signals, sentinels, close.
 #include <multiprocessing/cpu_count.hpp>
+#include <multiprocessing/queues.hpp>
 
 #include <csignal>
 #include <sstream>
@@ -377,6 +378,29 @@ TEST_P(ProcessLife, TheDefaultMethodIsInheritedAndAnOptionDoesNotChangeIt) {
     }
     mp::set_start_method(mp::StartMethod::forkserver);
     EXPECT_EQ(mailbox.line(), to_string(GetParam()));
+}
+
+void put(mp::Queue<int> queue, int number) { queue.put(number); }
+
+void have_another_put(mp::Queue<int> queue, mp::StartMethod method) {
+    Process next({.start_method = method}, put, queue, 1);
+    next.start();
+    next.join();
+    queue.put(2);
+}
+
+// cpython: TestStartMethod.test_nested_startmethod
+TEST_P(ProcessLife, AQueuePassesThroughTwoGenerations) {
+    for (const auto method : mp::get_all_start_methods()) {
+        SCOPED_TRACE(to_string(method));
+        mp::Queue<int> queue;
+        Process process(options(), have_another_put, queue, method);
+        process.start();
+        EXPECT_EQ(queue.get_for(60s), 1);
+        EXPECT_EQ(queue.get_for(60s), 2);
+        process.join();
+        EXPECT_EQ(process.exitcode(), 0);
+    }
 }
 
 // cpython: TestStartMethod.test_get_all_start_methods
