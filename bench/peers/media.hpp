@@ -34,6 +34,8 @@ class Medium {
     /// In the process that sends, or receives, as number `which` of its kind.
     virtual End sender(int which) = 0;
     virtual End receiver(int which) = 0;
+    /// How many messages may in the end be held in part by so many receivers, who wait for the rest.
+    virtual int held_in_part(int) const { return 0; }
 };
 
 /// How many messages of a size may be under way: some MiB of them.
@@ -127,6 +129,7 @@ class BatchQueueMedium : public Medium {
             }
         };
     }
+    int held_in_part(int receivers) const override { return receivers - 1; }
 
   private:
     mp::Queue<Item> queue_{10'000};
