@@ -223,6 +223,7 @@ bool PipeEnd::collect(std::byte* to, std::size_t done, std::size_t total) {
             continue;
         }
         if (frame.first()) return false;  // its sender died, this is a successor's
+        if (frame.flags == transport::frame_damaged) throw_damaged();
         if (frame.payload.size() > total - done) throw_damaged();
         std::memcpy(to + done, frame.payload.data(), frame.payload.size());
         done += frame.payload.size();

@@ -66,7 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             (void)serial::decode<managed::List<int>>(again);
         } else {
             // Right and wrong objects alike.
-            world.server.call(what % 2 ? world.dict : world.queue, codes[what / 2 % std::size(codes)], reader, out);
+            world.server.call(manager::Server::From::code, what % 2 ? world.dict : world.queue, codes[what / 2 % std::size(codes)], reader, out);
         }
     } catch (const Error&) {
     }
