@@ -5,6 +5,11 @@
 # compiles <file> with -DCASE_<case> by the compiler of the build, syntax only, and passes when that fails and the
 # first line with an error contains <text> literally. With EXPECT "" it passes when the file compiles: one such case
 # a file shows that it is not something else that is wrong.
+#
+#   mp_refused_from(<suite> <file>)
+#   mp_refuses(<case> <text>)
+#
+# adds the test <suite>.<case> of the file that was named last.
 # The same file is the script that runs the test.
 if(NOT CMAKE_SCRIPT_MODE_FILE)
   set(MP_COMPILE_FAIL_SCRIPT ${CMAKE_CURRENT_LIST_FILE})
@@ -16,6 +21,15 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
         -DCOMPILER=${CMAKE_CXX_COMPILER} -DSOURCE=${arg_SOURCE} -DCASE=${arg_CASE} -DEXPECT=${arg_EXPECT}
         -DINCLUDE=${PROJECT_SOURCE_DIR}/include -P ${MP_COMPILE_FAIL_SCRIPT})
     set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  endfunction()
+
+  macro(mp_refused_from suite file)
+    set(mp_refused_suite ${suite})
+    set(mp_refused_file ${file})
+  endmacro()
+  function(mp_refuses case sentence)
+    mp_add_compile_fail_test(${mp_refused_suite}.${case}
+      SOURCE ${mp_refused_file} CASE ${case} EXPECT "${sentence}")
   endfunction()
   return()
 endif()
