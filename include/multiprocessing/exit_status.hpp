@@ -18,9 +18,7 @@ namespace mp {
 
 /// What a process wrote down in the moment of its death by SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS or SIGTRAP.
 struct Crash {
-    /// Its number.
     int signal = 0;                        ///< SIGSEGV, …
-    /// 0 to 255; 0 means success.
     int code = 0;                          ///< `si_code` of the signal
     std::optional<std::uint64_t> address;  ///< address of the fault; none for a signal that somebody sent
     bool stack_overflow = false;           ///< the fault was at the end of the thread's stack

@@ -210,11 +210,11 @@ class MP_EXPORT Process : public ProcessHandle {
     /// Without a target, with options.
     explicit Process(ProcessOptions options);
 
+    /// `mp::Process(count, 1, 40000)`. Target and arguments are copied or moved in now and passed on as values, text
+    /// literals as std::string.
     template <class F, class... Args>
         requires(!std::is_base_of_v<ProcessHandle, std::remove_cvref_t<F>> &&
                  !std::is_same_v<std::remove_cvref_t<F>, ProcessOptions>)
-    /// `mp::Process(count, 1, 40000)`. Target and arguments are copied or moved in now and passed on as values, text
-    /// literals as std::string.
     explicit Process(F&& target, Args&&... arguments)
         : Process(ProcessOptions{}, std::forward<F>(target), std::forward<Args>(arguments)...) {}
 
