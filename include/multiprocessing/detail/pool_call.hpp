@@ -122,7 +122,7 @@ constexpr void check_map() {
     static_assert(!changes_element,
                   "map: the function takes its element by reference, but has a copy in another process; take it by value or "
                   "by const reference and return the result, or change the elements of an mp::Array in place with for_each");
-    static_assert(changes_element || !std::is_same_v<How, Plain> || callable_with<F, How, T>,
+    static_assert(changes_element || std::is_same_v<How, Spread> || callable_with<F, How, T>,
                   "map: the function cannot be called with an element of the range (for several arguments use starmap)");
     static_assert(!std::is_same_v<How, Spread> || callable_with<F, How, T>,
                   "starmap: the function cannot be called with the members of an element of the range");
