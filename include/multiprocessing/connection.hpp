@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -223,10 +222,8 @@ class Connection : public detail::BasicConnection {
     bool send_within(const auto& value, detail::WaitLimit limit) {
         if constexpr (small<std::remove_cvref_t<decltype(value)>>) return send_small(&value, sizeof value, limit);
         if constexpr (serial::detail::run<std::remove_cvref_t<decltype(value)>>) {
-            const auto elements = serial::detail::bytes_of_run(value);
-            const std::uint64_t count = value.size();
-            if (elements.size() >= serial::detail::least_direct)
-                return send_run(std::as_bytes(std::span(&count, 1)), elements, limit);
+            const serial::detail::RunParts parts(value);
+            if (parts.is_long()) return send_run(parts.count(), parts.elements(), limit);
         }
         serial::Writer writer(begin_message());
         writer.set_leaves_machine(leaves_machine());

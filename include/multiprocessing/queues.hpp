@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -275,10 +274,8 @@ class Queue : public detail::BasicQueue {
             return false;
         }
         if constexpr (serial::detail::run<T>) {
-            const auto elements = serial::detail::bytes_of_run(item);
-            const std::uint64_t count = item.size();
-            if (elements.size() >= serial::detail::least_direct)
-                return put_one({.bytes = std::as_bytes(std::span(&count, 1)), .rest = elements}, limit);
+            const serial::detail::RunParts parts(item);
+            if (parts.is_long()) return put_one({.bytes = parts.count(), .rest = parts.elements()}, limit);
         }
         std::byte scratch[512];
         serial::Writer writer(scratch);

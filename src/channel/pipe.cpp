@@ -35,20 +35,6 @@ constexpr std::size_t data_offset = PipeBlock::data_offset;
 
 [[noreturn]] void throw_closed_end() { throw Closed("this Connection is closed"); }
 
-/// Where the elements of a long run go, of which `payload` is the beginning and `total` the size, both then without the
-/// count; null when it is no run.
-std::byte* place_run(serial::detail::RunPlace* place, std::span<const std::byte>& payload, std::size_t& total) {
-    std::uint64_t count;
-    if (!place || payload.size() < sizeof count) return nullptr;
-    std::memcpy(&count, payload.data(), sizeof count);
-    channel::check_message_memory(total);
-    std::byte* const to = place->make(count, total - sizeof count);
-    if (!to) return nullptr;
-    payload = payload.subspan(sizeof count);
-    total -= sizeof count;
-    return to;
-}
-
 }  // namespace
 
 [[gnu::always_inline]] inline PipeEnd& BasicConnection::open_end() const {
@@ -201,9 +187,14 @@ bool BasicConnection::receive_message(Incoming& incoming, WaitLimit limit) {
         try {
             payload = end.open(frame, true, total);
             if (!frame.last()) {
-                if (end.handles.empty()) to = place_run(incoming.place, payload, total);
+                if (end.handles.empty()) to = channel::place_run(incoming.place, payload, total);
                 incoming.placed = to != nullptr;
-                if (!to) to = (end.assembled = channel::message_memory(total)).get();
+                if (to) {
+                    payload = payload.subspan(channel::run_count);
+                    total -= channel::run_count;
+                } else {
+                    to = (end.assembled = channel::message_memory(total)).get();
+                }
             }
         } catch (...) {
             release_message();

@@ -17,8 +17,8 @@ using transport::RingReceiver;
 namespace {
 
 constexpr std::size_t longest_chunk = 32 << 10;  // of long messages
-constexpr int looks_for_room = 8;       // a quarter of the ring is emptied in about that time
-constexpr std::uint64_t kick_word = 0;  // packet that carries nothing: tickets begin at 1
+constexpr int looks_for_room = 8;                // a quarter of the ring is emptied in about that time
+constexpr std::uint64_t kick_word = 0;           // packet that carries nothing: tickets begin at 1
 
 }  // namespace
 

@@ -232,12 +232,9 @@ QueueOutcome QueueCore::take(TakenItems& taken, std::size_t most, WaitLimit limi
     struct Sink final : transport::QueueSink {
         explicit Sink(TakenItems& items) : to(items) {}
         std::byte* room(std::size_t size, bool handles, const std::byte* first, std::size_t& skipped) override {
-            if (to.place_ && !handles && size > serial::detail::least_direct) {
-                std::uint64_t count;
-                std::memcpy(&count, first, sizeof count);
-                channel::check_message_memory(size);
-                if (std::byte* const placed = to.place_->make(count, size - sizeof count)) {
-                    skipped = sizeof count;
+            if (!handles && size > serial::detail::least_direct) {
+                if (std::byte* const placed = channel::place_run(to.place_, {first, channel::run_count}, size)) {
+                    skipped = channel::run_count;
                     to.placed_ = true;
                     last = 0;
                     return placed;

@@ -29,10 +29,20 @@ inline constexpr std::size_t least_direct = 64 << 10;
 template <class C>
 concept run = is_run<C>;
 
+/// The two parts of that message, the elements where they lie. For as long as the sequence is not touched.
 template <run C>
-std::span<const std::byte> bytes_of_run(const C& sequence) {
-    return std::as_bytes(std::span(sequence.data(), sequence.size()));
-}
+class RunParts {
+  public:
+    explicit RunParts(const C& sequence)
+        : count_(sequence.size()), elements_(std::as_bytes(std::span(sequence.data(), sequence.size()))) {}
+    bool is_long() const { return elements_.size() >= least_direct; }
+    std::span<const std::byte> count() const { return std::as_bytes(std::span(&count_, 1)); }
+    std::span<const std::byte> elements() const { return elements_; }
+
+  private:
+    std::uint64_t count_;
+    std::span<const std::byte> elements_;
+};
 
 /// Where the bytes of a run go that is being received.
 class RunPlace {
