@@ -69,7 +69,7 @@ class Pool {
 
     /// f(element) for each element, in input order. When some fail, the error of the first of them is thrown after all
     /// were run. The input is read once, before anything is run. Workers take elements by themselves, so that uneven
-    /// work ends together.
+    /// work ends together. Megabytes of vectors and strings are copied by several threads, which run none of your code.
     template <class F, std::ranges::input_range Range>
     auto map(F&& function, Range&& range, const CallOptions& options = {}) {
         return values<detail::Plain, std::decay_t<F>>(function, range, options);

@@ -62,6 +62,9 @@ class PoolCore final : public Engine, public trace::Source {
     bool notify(PoolTask& task, pool::Watcher watcher);
 
     std::unique_ptr<InputMemory> input_memory(std::uint64_t size) override;
+    int copying_threads(std::uint64_t bytes) const override;
+    /// Of a map that is over: all its encoded results.
+    std::uint64_t encoded_bytes(const pool::Job& job) const;
     std::shared_ptr<PendingMap> map(const MapSpec& spec) override;
     void give_up(std::uint64_t input_memory);
     bool wait(pool::Job& job, base::Deadline deadline);

@@ -3,9 +3,11 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <multiprocessing/detail/in_parallel.hpp>
 #include <multiprocessing/errors.hpp>
 
 #include "os/log.hpp"
+#include "pool/copying_threads.hpp"
 #include "pool/core.hpp"
 
 namespace mp::detail {
@@ -52,6 +54,7 @@ class PoolMap final : public PendingMap {
     bool has_value(std::uint64_t index) const override { return core_->has_value(*job_, index); }
     const std::byte* array() const override { return core_->results(*job_); }
     std::span<const std::byte> encoded(std::uint64_t index) const override { return core_->encoded_result(*job_, index); }
+    int decoding_threads() const override { return core_->copying_threads(core_->encoded_bytes(*job_)); }
     std::exception_ptr first_error() const override {
         if (job_->failure) return job_->failure;
         if (job_->stopped != Job::Stopped::no) return core_->stop_error(*job_, std::nullopt);
@@ -106,6 +109,8 @@ std::unique_ptr<InputMemory> PoolCore::input_memory(std::uint64_t size) {
         throw;
     }
 }
+
+int PoolCore::copying_threads(std::uint64_t bytes) const { return pool::copying_threads(bytes, workers()); }
 
 void PoolCore::give_up(std::uint64_t input_memory) {
     if (owner_ != os::own_pid()) return;
@@ -165,8 +170,10 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     }
     std::memcpy(segment_.data() + job->at, &header, sizeof header);
     std::memset(segment_.data() + header.states_at, 0, spec.count);
-    if (std::byte* const at = segment_.data() + header.inputs_at; !spec.inputs.empty() && at != spec.inputs.data())
-        std::memcpy(at, spec.inputs.data(), spec.inputs.size());
+    if (std::byte* const at = segment_.data() + header.inputs_at; at != spec.inputs.data())
+        in_parallel(spec.inputs.size(), copying_threads(spec.inputs.size()), [&](std::uint64_t begin, std::uint64_t end) {
+            std::memcpy(at + begin, spec.inputs.data() + begin, end - begin);
+        });
     if (header.input_offsets_at)
         std::memcpy(segment_.data() + header.input_offsets_at, spec.input_offsets.data(), spec.input_offsets.size_bytes());
     {
@@ -379,6 +386,16 @@ bool PoolCore::has_value(const Job& job, std::uint64_t index) const {
 const std::byte* PoolCore::results(const Job& job) const {
     if (job.count == 0) return nullptr;
     return segment_.data() + job.header.results_at;
+}
+
+std::uint64_t PoolCore::encoded_bytes(const Job& job) const {
+    std::uint64_t bytes = 0;
+    for (std::uint64_t index = 0; index < job.count; ++index) {
+        ResultPlace place;
+        std::memcpy(&place, results(job) + index * sizeof place, sizeof place);
+        if (has_value(job, index)) bytes += place.size;
+    }
+    return bytes;
 }
 
 std::span<const std::byte> PoolCore::encoded_result(const Job& job, std::uint64_t index) const {

@@ -164,6 +164,9 @@ class MP_EXPORT PendingMap : public Pending {
     /// The array of results.
     virtual const std::byte* array() const = 0;
     virtual std::span<const std::byte> encoded(std::uint64_t index) const = 0;
+    /// How many threads of the caller decode the results: Engine::copying_threads() of their bytes. When it is more than
+    /// one, they call has_value(), error() and encoded() at the same time.
+    virtual int decoding_threads() const { return 1; }
     /// At any time, without asking anybody. An engine that cannot tell says nothing is done until all is.
     virtual MapProgress progress() { return {poll() ? elements() : 0, 0}; }
     /// What tells the user, where the engine has begun with that because it runs a map before it returns; or null.
@@ -185,6 +188,8 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
     virtual std::shared_ptr<PendingTask> submit(const TaskSpec& spec) = 0;
     /// For the inputs of one call of map, which are expected to take so many bytes.
     virtual std::unique_ptr<InputMemory> input_memory(std::uint64_t size);
+    /// How many threads of the caller, its own among them, copy so many bytes of a map's inputs or results.
+    virtual int copying_threads(std::uint64_t) const { return 1; }
     /// Begins it, and does not wait for its end.
     virtual std::shared_ptr<PendingMap> map(const MapSpec& spec) = 0;
 

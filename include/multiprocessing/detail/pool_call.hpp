@@ -17,7 +17,9 @@
 #include <vector>
 
 #include <multiprocessing/detail/engine.hpp>
+#include <multiprocessing/detail/in_parallel.hpp>
 #include <multiprocessing/detail/pool_entry.hpp>
+#include <multiprocessing/detail/serial_run.hpp>
 #include <multiprocessing/export.hpp>
 #include <multiprocessing/function.hpp>
 #include <multiprocessing/outcome.hpp>
@@ -156,6 +158,12 @@ using map_input = std::conditional_t<is_mp_range<std::remove_cvref_t<Given>>, Ra
                                      std::conditional_t<serial::bytewise<map_element<Given>>, ArrayInput<map_element<Given>>,
                                                         EncodedInput<map_element<Given>>>>;
 
+/// How many bytes such a sequence takes when it is encoded.
+template <class T>
+std::uint64_t run_size(const T& run) {
+    return sizeof(std::uint64_t) + std::ranges::size(run) * sizeof(std::ranges::range_value_t<T>);
+}
+
 /// How many bytes the elements of a range take when they are encoded; 0 when that is not to be known beforehand.
 template <class Given>
 std::uint64_t encoded_size(Given& range) {
@@ -166,9 +174,33 @@ std::uint64_t encoded_size(Given& range) {
         using Reference = std::ranges::range_reference_t<Given>;
         if constexpr (serial::bytewise<Part> && std::is_lvalue_reference_v<Reference> &&
                       std::is_same_v<std::remove_cvref_t<Reference>, T>)
-            for (const T& element : range) size += sizeof(std::uint64_t) + std::ranges::size(element) * sizeof(Part);
+            for (const T& element : range) size += run_size(element);
     }
     return size;
+}
+
+/// The elements of a range can be read by several threads at once without running any of the program's code.
+template <class Given>
+inline constexpr bool packs_in_parallel =
+    serial::detail::plain_run<map_element<Given>> && std::ranges::contiguous_range<Given> &&
+    std::ranges::sized_range<Given>;
+
+/// Where each element is to lie is known before the first is copied.
+template <class T>
+void pack_in_parallel(MapInput<T>& input, std::span<const T> elements, int threads) {
+    input.count = elements.size();
+    input.offsets.reserve(elements.size() + 1);
+    std::uint64_t end = 0;
+    input.offsets.push_back(end);
+    for (const T& element : elements) input.offsets.push_back(end += run_size(element));
+    std::byte* const to = input.encoded->writer.extend(end);
+    in_parallel(input.count, threads, [&](std::uint64_t index, std::uint64_t last) {
+        for (; index != last; ++index) {
+            serial::Writer writer({to + input.offsets[index], input.offsets[index + 1] - input.offsets[index]});
+            serial::encode(writer, elements[index]);
+        }
+    });
+    input.bytes = input.encoded->writer.bytes();
 }
 
 template <class Given>
@@ -188,7 +220,12 @@ void pack_input(Engine& engine, MapInput<map_element<Given>>& input, Given& rang
             input.bytes = std::as_bytes(std::span(input.copies));
         }
     } else {
-        input.encoded = engine.input_memory(encoded_size(range));
+        const std::uint64_t size = encoded_size(range);
+        input.encoded = engine.input_memory(size);
+        if constexpr (packs_in_parallel<Given>) {
+            if (const int threads = engine.copying_threads(size); threads > 1)
+                return pack_in_parallel<T>(input, {std::ranges::data(range), std::ranges::size(range)}, threads);
+        }
         serial::Writer& writer = input.encoded->writer;
         input.offsets.push_back(0);
         for (auto&& element : range) {
@@ -222,6 +259,24 @@ R map_value(const PendingMap& results, std::uint64_t index) {
     }
 }
 
+/// `decode(i)` of each element. Where that runs none of the program's code, and it is worth it, on several threads.
+template <class R, class Value, class Decode>
+std::vector<Value> decode_all(const PendingMap& results, Decode decode) {
+    std::vector<Value> list;
+    if constexpr (serial::detail::plain_run<R>) {
+        if (const int threads = results.decoding_threads(); threads > 1) {
+            list.resize(results.size());
+            in_parallel(results.size(), threads, [&](std::uint64_t index, std::uint64_t end) {
+                for (; index != end; ++index) list[index] = decode(index);
+            });
+            return list;
+        }
+    }
+    list.reserve(results.size());
+    for (std::uint64_t i = 0; i < results.size(); ++i) list.push_back(decode(i));
+    return list;
+}
+
 /// What map returns for results of type R.
 template <class R>
 using map_result = std::conditional_t<std::is_void_v<R>, void, std::vector<std::conditional_t<std::is_void_v<R>, char, R>>>;
@@ -229,17 +284,14 @@ using map_result = std::conditional_t<std::is_void_v<R>, void, std::vector<std::
 /// The values of a map that is over and in which nothing failed.
 template <class R>
 map_result<R> map_values(const PendingMap& results) {
-    if constexpr (!std::is_void_v<R>) {
-        std::vector<R> list;
-        if constexpr (result_is_array<R> && !std::is_same_v<R, bool>) {
-            // The results are live objects of a type that is nothing but its bytes.
-            const R* const first = reinterpret_cast<const R*>(results.array());
-            list.assign(first, first + results.size());
-        } else {
-            list.reserve(results.size());
-            for (std::uint64_t i = 0; i < results.size(); ++i) list.push_back(map_value<R>(results, i));
-        }
-        return list;
+    if constexpr (std::is_void_v<R>) {
+        return;
+    } else if constexpr (result_is_array<R> && !std::is_same_v<R, bool>) {
+        // The results are live objects of a type that is nothing but its bytes.
+        const R* const first = reinterpret_cast<const R*>(results.array());
+        return std::vector<R>(first, first + results.size());
+    } else {
+        return decode_all<R, R>(results, [&](std::uint64_t index) { return map_value<R>(results, index); });
     }
 }
 /// The same, as a Future calls it.
@@ -248,25 +300,25 @@ map_result<R> map_values_of(Pending& pending) {
     return map_values<R>(static_cast<PendingMap&>(pending));
 }
 
+/// What became of an element of a map that is over.
+template <class R>
+Outcome<R> map_outcome(const PendingMap& results, std::uint64_t index) {
+    if (!results.has_value(index)) return Outcome<R>(results.error(index));
+    if constexpr (std::is_void_v<R>) {
+        return std::monostate();
+    } else {
+        try {
+            return map_value<R>(results, index);
+        } catch (...) {
+            return Outcome<R>(std::current_exception());
+        }
+    }
+}
+
 /// What became of each element of a map that is over and has not failed as a whole.
 template <class R>
 std::vector<Outcome<R>> map_outcomes(const PendingMap& results) {
-    std::vector<Outcome<R>> list;
-    list.reserve(results.size());
-    for (std::uint64_t i = 0; i < results.size(); ++i) {
-        if (!results.has_value(i)) {
-            list.emplace_back(results.error(i));
-        } else if constexpr (std::is_void_v<R>) {
-            list.emplace_back(std::monostate());
-        } else {
-            try {
-                list.emplace_back(map_value<R>(results, i));
-            } catch (...) {
-                list.emplace_back(std::current_exception());
-            }
-        }
-    }
-    return list;
+    return decode_all<R, Outcome<R>>(results, [&](std::uint64_t index) { return map_outcome<R>(results, index); });
 }
 
 }  // namespace mp::detail

@@ -22,12 +22,27 @@ inline constexpr bool is_run<std::vector<T, A>> =
 template <class C, class R, class A>
 inline constexpr bool is_run<std::basic_string<C, R, A>> = bytewise<C>;
 
+/// Copying it, either way, runs none of the program's code - no allocator, no traits, no constructor of an element, no
+/// codec in the place of the library's - so that any thread may do it. In a message it is aligned to 8 bytes.
+template <class C>
+inline constexpr bool is_plain_run = false;
+template <class T>
+inline constexpr bool is_plain_run<std::vector<T>> =
+    is_run<std::vector<T>> && std::is_base_of_v<library_run, codec<std::vector<T>>> &&
+    (std::is_trivially_default_constructible_v<T> || (accepts_any_bytes<T>() && alignof(T) <= alignof(std::uint64_t)));
+template <class C>
+inline constexpr bool is_plain_run<std::basic_string<C>> =
+    std::is_arithmetic_v<C> && std::is_base_of_v<library_run, codec<std::basic_string<C>>>;
+
 /// Shorter ones are not worth a way of their own.
 inline constexpr std::size_t least_direct = 64 << 10;
 
 /// As a message, a number of elements (8 bytes) and their bytes: what put_run writes.
 template <class C>
 concept run = is_run<C>;
+
+template <class C>
+concept plain_run = is_plain_run<C>;
 
 /// The two parts of that message, the elements where they lie. For as long as the sequence is not touched.
 template <run C>

@@ -23,6 +23,9 @@
 namespace mp::serial {
 namespace detail {
 
+/// Marks the codecs below that copy elements as one block: a program may specialise them for its own element types.
+struct library_run {};
+
 /// The number of elements and their bytes.
 template <class T>
 void put_run(Writer& writer, const T* elements, std::size_t count) {
@@ -104,7 +107,7 @@ struct codec<std::list<T, A>> : detail::sequence_codec<std::list<T, A>> {};
 
 template <class T, class A>
     requires(bytewise<T> && !std::is_same_v<T, bool>)
-struct codec<std::vector<T, A>> {
+struct codec<std::vector<T, A>> : detail::library_run {
     static void encode(Writer& writer, const std::vector<T, A>& vector) {
         detail::put_run(writer, vector.data(), vector.size());
     }
@@ -113,7 +116,7 @@ struct codec<std::vector<T, A>> {
 
 template <class C, class R, class A>
     requires bytewise<C>
-struct codec<std::basic_string<C, R, A>> {
+struct codec<std::basic_string<C, R, A>> : detail::library_run {
     static void encode(Writer& writer, const std::basic_string<C, R, A>& text) {
         detail::put_run(writer, text.data(), text.size());
     }
