@@ -8,6 +8,7 @@
 #include "shm/kill_point.hpp"
 #include "shm/segment.hpp"
 #include "transport/copy_short.hpp"
+#include "transport/take_lines.hpp"
 
 namespace mp::transport {
 
@@ -244,16 +245,17 @@ std::size_t BlockQueue::take_equal(std::byte* to, std::size_t size, std::size_t 
     while (done < count) {
         std::uint64_t position = head.position();
         std::uint64_t before_end = block_units - position % block_units;
-        const std::byte* from = at(position);
+        std::byte* begin = at(position);
         std::uint64_t header;
-        std::memcpy(&header, from, 8);
+        std::memcpy(&header, begin, 8);
         std::uint64_t skipped = 0;
         if (header & record_skip) {
             skipped = before_end;
             position = (position + skipped) & QueueMark::position_mask;
             before_end = block_units;
-            from = at(position);
+            begin = at(position);
         }
+        const std::byte* from = begin;
         const std::size_t fit = std::min<std::size_t>(count - done, before_end / units);
         std::size_t here = 0;
         for (; here < fit; ++here, from += units * 8) {
@@ -262,6 +264,7 @@ std::size_t BlockQueue::take_equal(std::byte* to, std::size_t size, std::size_t 
             copy_short(to + (done + here) * size, from + 8, size);
         }
         if (here == 0) break;  // another kind of record, or one that is split at the end of the block
+        take_lines(begin, from);
         head = head.advanced(skipped + here * units, here);
         done += here;
     }
@@ -299,7 +302,9 @@ base::Expected<std::size_t> BlockQueue::take(QueueSink& sink, std::size_t most, 
         for (std::size_t left = size - skipped_bytes, done = 0; left != 0;) {
             position &= QueueMark::position_mask;
             const std::size_t piece = std::min(left, (block_units - position % block_units) * 8);
-            std::memcpy(to + done, at(position), piece);
+            std::byte* const from = at(position);
+            std::memcpy(to + done, from, piece);
+            take_lines(from, from + (piece + 7) / 8 * 8);
             done += piece;
             left -= piece;
             position += (piece + 7) / 8;

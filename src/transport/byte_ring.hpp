@@ -24,7 +24,7 @@
 #include "shm/kill_point.hpp"
 #include "shm/wait.hpp"
 #include "transport/copy_short.hpp"
-#include "transport/prefetch.hpp"
+#include "transport/take_lines.hpp"
 
 namespace mp::transport {
 
@@ -51,7 +51,6 @@ enum FrameFlag : std::uint64_t {
 inline constexpr std::uint64_t frame_damaged = 1;
 inline constexpr std::uint64_t frame_size_mask = 0xffffffff;
 inline constexpr std::size_t frame_header = 8;
-inline constexpr std::size_t write_ahead = 1024;  // how far lines are fetched before they are written
 
 inline constexpr std::size_t frame_room(std::size_t payload) { return frame_header + ((payload + 7) & ~std::size_t{7}); }
 
@@ -153,10 +152,6 @@ class RingSender {
 
     void publish(std::uint64_t position, std::size_t payload, std::uint64_t flags) {
         const std::uint64_t next = position + frame_room(payload);
-        // The lines that are written a few messages on are still the receiver's, who read them a round ago.
-        for (std::size_t ahead = 0; ahead < frame_room(payload) && ahead < 1024; ahead += 64) {
-            prefetch_for_writing(ring_.at(next + write_ahead + ahead));
-        }
         shm::kill_point();
         ring_.header(next).store(0, std::memory_order_relaxed);
         shm::kill_point();
@@ -235,6 +230,11 @@ class RingReceiver {
 
     /// Gives back the frame that peek() returned; its payload must not be read any more.
     void release() {
+        const std::uint64_t head = ring_.head().head.load(std::memory_order_relaxed);
+        // With more behind it the sender is ahead and will come round. In short request and answer, taking the line would only
+        // hold up the answer.
+        if (next_ - head > 1024 || ring_.header(next_).load(std::memory_order_relaxed) != 0)
+            take_lines(ring_.at(head), ring_.at(head) + (next_ - head));
         shm::kill_point();
         ring_.head().head.store(next_, std::memory_order_release);
         shm::kill_point();
