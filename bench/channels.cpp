@@ -114,7 +114,7 @@ double one_way(const MakeMedium& make, std::size_t size, int count, int senders,
         const int last = count / senders * senders - medium->held_in_part(receivers);
         while (received.sum() < last) {
             if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("messages do not arrive");
-            std::this_thread::sleep_for(50us);
+            std::this_thread::sleep_for(200us);
         }
     });
 }
@@ -268,7 +268,7 @@ void throughput(bench::Suite& suite) {
                                    std::size_t(1) << 20, std::size_t(16) << 20}) {
         const bool small = size <= 1024;
         const double scale = small ? 1e6 : 1e9 / static_cast<double>(size);
-        const int ours = small ? 2'000'000 : static_cast<int>((std::size_t(512) << 20) / size);
+        const int ours = small ? 4'000'000 : static_cast<int>((std::size_t(512) << 20) / size);
         const int theirs = small ? 100'000 : static_cast<int>((std::size_t(256) << 20) / size);
         const int pythons = small ? 10'000 : static_cast<int>((std::size_t(64) << 20) / size);
         for (const auto [senders, receivers] : {Shape{1, 1}, Shape{2, 1}, Shape{1, 2}, Shape{2, 2}}) {

@@ -19,6 +19,7 @@ constexpr std::uint64_t logical_mask = 2 * queue_max_blocks - 1;
 constexpr std::uint64_t least_warm = 32, most_warm = 256;  // emptied blocks that keep their pages: 8 and 64 MiB
 constexpr std::uint64_t growth_check = (64 << 20) / queue_block;  // new blocks between two looks at the system's memory
 constexpr std::size_t split_size = queue_block / 4;       // longer records are split at the ends of blocks
+constexpr std::size_t longest_piece = 16 << 10;  // copied out before its lines are taken: they are near still
 
 // Header of a record: size in the lower half, these above.
 constexpr std::uint64_t record_skip = 1ULL << 63;     // nothing more in this block
@@ -301,7 +302,7 @@ base::Expected<std::size_t> BlockQueue::take(QueueSink& sink, std::size_t most, 
         position += skipped_bytes / 8;
         for (std::size_t left = size - skipped_bytes, done = 0; left != 0;) {
             position &= QueueMark::position_mask;
-            const std::size_t piece = std::min(left, (block_units - position % block_units) * 8);
+            const std::size_t piece = std::min({left, (block_units - position % block_units) * 8, longest_piece});
             std::byte* const from = at(position);
             std::memcpy(to + done, from, piece);
             take_lines(from, from + (piece + 7) / 8 * 8);
