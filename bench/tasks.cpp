@@ -32,6 +32,9 @@ void expect(bool right) {
     if (!right) throw std::runtime_error("a result is wrong");
 }
 
+/// Tasks a second in both workers when they are busy with them for such a part of the time, in millions.
+double at_efficiency(double part, int us) { return part * workers / us; }
+
 // So many tasks that a turn takes about 60 ms where handing out costs nothing.
 int count_for(int us, double most) { return static_cast<int>(std::min(most, 120'000.0 / std::max(1, us))); }
 
@@ -109,6 +112,7 @@ void map_rows(bench::Suite& suite, mp::Pool& pool, int us) {
                       .unit = "M tasks/s",
                       .better = Better::higher,
                       .ours = {"mp::Pool::map", millions_a_second(count, [=] { ours({.chunk_size = 1}); })}};
+    if (us > 0) single.target = at_efficiency(us == 1 ? 0.75 : us == 10 ? 0.81 : 0.83, us);
     single.peers.push_back({"oneTBB simple_partitioner",
                             millions_a_second(count, [=] { by_tbb(count, spins, 1, tbb::simple_partitioner()); })});
     single.peers.push_back({"OpenMP dynamic,1", millions_a_second(count, [=] { by_openmp(count, spins); })});
@@ -129,6 +133,7 @@ void submit_rows(bench::Suite& suite, mp::Pool& pool, bench::ThreadPool& threads
                                 stream(count, [&](int) { return pool.submit(busy, spins); });
                             })}};
     if (us == 0) row.target = 4;
+    else if (us <= 100) row.target = at_efficiency(us == 1 ? 0.58 : us == 10 ? 0.80 : 0.83, us);
     row.peers.push_back({"oneTBB task_group", millions_a_second(count, [=] {
                              std::vector<int> out(static_cast<std::size_t>(count));
                              tbb::task_group group;
