@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "os/futex.hpp"
 
@@ -118,6 +119,16 @@ void membarrier_all() { ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITE
 
 void yield() { ::sched_yield(); }
 
+namespace {
+/// This thread has woken somebody since it last waited.
+thread_local bool has_woken = false;
+}  // namespace
+
+/// The scheduler may have put whom this thread has woken on this very CPU, to run when it sleeps.
+void yield_to_woken() {
+    if (std::exchange(has_woken, false)) yield();
+}
+
 void learn_wake(std::chrono::nanoseconds took) {
     constexpr auto relaxed = std::memory_order_relaxed;
     if (cap_is_given.load(relaxed)) return;
@@ -144,6 +155,7 @@ int timed_wake(WakeWord& word, int count) {
 }  // namespace
 
 void wake(WakeWord& word, int count) {
+    has_woken = true;
     std::uint32_t seen = word.value.load(std::memory_order_relaxed);
     if (count == wake_everybody) {
         do {

@@ -93,6 +93,7 @@ void wake(WakeWord& word, int count);
 void sleep(WakeWord& word, std::uint32_t seen, base::Deadline deadline, Sleep how);
 void learn_wake(std::chrono::nanoseconds took);
 void yield();
+void yield_to_woken();
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -159,6 +160,7 @@ bool wait_until(WakeWord& word, Ready&& ready, base::Deadline deadline, Patience
             if (ready()) return true;
             internal::pause();
         }
+        internal::yield_to_woken();
         for (int pauses = 2;; pauses = pauses < 16 ? pauses * 2 : pauses) {
             for (int i = 0; i < pauses; ++i) internal::pause();
             if (ready()) {
