@@ -33,6 +33,7 @@ struct WorkerStart {
 };
 
 void encode_worker_start(serial::Writer& writer, const WorkerStart& start);
+WorkerStart decode_worker_start(serial::Reader& reader);
 
 /// The entry of the process.
 const detail::EntryRecord& worker_entry();
