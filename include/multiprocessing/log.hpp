@@ -24,7 +24,7 @@ enum class LogLevel : std::uint8_t {
 ///
 /// A record is one line of key=value on standard error, written at once and whole:
 /// `multiprocessing time=2026-11-26T15:45:31.123456Z level=info pid=4711 event=worker.started pool=parse worker=2
-/// child=4720 source=core_workers.cpp:210`.
+/// child=4720 source=insight.cpp:74`.
 MP_EXPORT LogLevel log_level() noexcept;
 /// From now on, in this process and those it starts later. Any thread.
 MP_EXPORT void set_log_level(LogLevel level) noexcept;

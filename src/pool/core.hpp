@@ -261,6 +261,7 @@ class PoolCore final : public Engine, public trace::Source {
     void look_around(const Lock& lock);
     void watch();
     Worker launch(std::size_t index);
+    pool::WorkerStart describe(std::size_t index, const Worker& worker) const;
     void install(const Lock& lock, std::size_t index, Worker worker);
     bool replace_dead();
     void take_snapshot();
@@ -268,10 +269,12 @@ class PoolCore final : public Engine, public trace::Source {
     std::optional<ExitStatus> ending(const Lock&, std::size_t index) const;
     void bury(const Lock& lock, std::size_t index, ExitStatus status, bool ending);
     bool blame(const Lock& lock, Worker& worker, std::size_t index, const ExitStatus& status);
+    int most_failed_starts() const;
     void count_death(const Lock& lock, const Worker& worker, const ExitStatus& status, bool in_task);
     void send_stop(const Lock& lock, Worker& worker);
     void abandon_all(const Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& reason);
     void break_pool(const Lock& lock, const std::string& cause);
+    void end_threads();
     // Shortage of memory.
     void expect_memory_look();
     void look_at_memory();

@@ -56,4 +56,18 @@ MapProgress PoolCore::progress(const pool::Job& job) {
     return {grouping.covered(0, std::min(done, job.count)), failed};
 }
 
+std::vector<pool::LifeCounters> PoolCore::life() const {
+    Lock lock(mutex_);
+    return life_;
+}
+
+std::vector<pid_t> PoolCore::pids() {
+    require_owner();
+    Lock lock(mutex_);
+    std::vector<pid_t> list;
+    for (const auto& worker : workers_)
+        if (worker.child) list.push_back(worker.child->pid());
+    return list;
+}
+
 }  // namespace mp::detail
