@@ -4,24 +4,36 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <mutex>
 
+#include "os/own_pid.hpp"
+
 namespace mp::os {
 
 namespace {
 
+// Of one process. A fork of it may have been made while another thread held the lock, and has none of these threads.
 struct Ignored {
+    explicit Ignored(Ignored* of_forked) : before(of_forked) {}
+    const pid_t process = own_pid();
+    Ignored* const before;  // of the process that this one is a fork of; nobody looks at it
     std::mutex mutex;
     std::vector<pid_t> tids;
 };
 
 // Never destroyed: threads may still end while the program's static objects are being destroyed.
 Ignored& ignored() {
-    static Ignored& it = *new Ignored;  // NOLINT(cppcoreguidelines-owning-memory)
-    return it;
+    static std::atomic<Ignored*> current{nullptr};  // published (release) to whoever finds it (acquire)
+    Ignored* it = current.load(std::memory_order_acquire);
+    while (!it || it->process != own_pid()) {
+        auto made = std::make_unique<Ignored>(it);
+        if (current.compare_exchange_strong(it, made.get(), std::memory_order_acq_rel)) it = made.release();
+    }
+    return *it;
 }
 
 }  // namespace
