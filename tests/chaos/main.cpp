@@ -57,7 +57,10 @@ struct Chaos {
     std::set<pid_t> killed;            // by the thread below; guarded by `mutex`
     std::vector<std::string> wrong{};  // guarded by `mutex`
 
-    explicit Chaos(const Options& given) : options(given), pool({.workers = given.workers, .name = "chaos", .restart_intensity = {.restarts = 1'000'000}, .start_method = given.method}) {}
+    // Workers also leave by themselves: about as many as are killed.
+    explicit Chaos(const Options& given)
+        : options(given), pool({.workers = given.workers, .name = "chaos", .max_tasks_per_worker = 1000, .max_worker_age = 5ms,
+                                .restart_intensity = {.restarts = 1'000'000}, .start_method = given.method}) {}
 
     void progress() { last_progress = Clock::now().time_since_epoch().count(); }
     void complain(const std::string& what) {
@@ -447,12 +450,16 @@ int main(int argc, char** argv) {
             for (unsigned i = 0; i < 3; ++i) threads.emplace_back([&, i] { load(chaos, options.seed * 31 + i); });
             kill_workers(chaos);
         }
+        std::uint64_t replaced = 0;
+        for (const auto& worker : chaos.pool.stats().workers) replaced += worker.restarts;
         chaos.pool.close();
         chaos.pool.join();
         wrong = chaos.wrong;
         char line[256];
-        std::snprintf(line, sizeof line, "seed %u: %lu kills (%lu of the fork server), %lu calls, %lu tasks, %lu lost", options.seed,
-                      chaos.kills.load(), chaos.server_kills.load(), chaos.calls.load(), chaos.elements.load(), chaos.lost.load());
+        std::snprintf(line, sizeof line,
+                      "seed %u: %lu kills (%lu of the fork server), %lu workers replaced, %lu calls, %lu tasks, %lu lost",
+                      options.seed, chaos.kills.load(), chaos.server_kills.load(), replaced, chaos.calls.load(),
+                      chaos.elements.load(), chaos.lost.load());
         summary = line;
         if (chaos.lost > chaos.kills && !chaos.server_kills) wrong.emplace_back("more was lost than killed");
     }
