@@ -40,7 +40,8 @@ struct ThreadArmour {
     ThreadArmour() = default;
     ThreadArmour(const ThreadArmour&) = delete;
     ~ThreadArmour() {
-        if (!base_) return;
+        // That of the first thread ends with the process: destructors of static objects may crash as well.
+        if (!base_ || ::gettid() == ::getpid()) return;
         stack_t current{};
         stack_t off{};
         off.ss_flags = SS_DISABLE;

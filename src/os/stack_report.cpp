@@ -110,7 +110,10 @@ _Unwind_Reason_Code stop_at_once(_Unwind_Context*, void*) { return _URC_END_OF_S
 
 }  // namespace
 
-void prepare_stack_reports() { _Unwind_Backtrace(stop_at_once, nullptr); }
+void prepare_stack_reports() {
+    // Once for this process and its forks: the unwinder touches more pages than all the rest of a process's beginning.
+    [[maybe_unused]] static const auto prepared = _Unwind_Backtrace(stop_at_once, nullptr);
+}
 
 void write_stack(StackReport& report, ucontext_t& context) {
     report.frame_count.store(0, std::memory_order_relaxed);

@@ -26,6 +26,7 @@ namespace {
 // Set once, before any code of the user runs in this process.
 const Self* self_in_this_process = nullptr;
 bool entry_returned = false;
+bool prepared = false;  // inherited by what is forked from a process that was
 pid_t pid_of_this_process = 0;
 
 // Makes `wanted` the descriptor `number`, or /dev/null where there is none.
@@ -133,6 +134,16 @@ Boot decode_boot(serial::Reader& reader) {
     return boot;
 }
 
+void prepare_to_boot(bool is_snapshot) {
+    prepared = true;
+    place_stream(os::UniqueFd(), STDIN_FILENO, O_RDONLY);
+    // Whole lines, so that those of several processes do not run into each other.
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+    ::on_exit(&at_the_end, is_snapshot ? &prepared : nullptr);
+    std::at_quick_exit([] { note_exit_call(ExitCall::quick_exit); });
+    prepare_failure_reports();
+}
+
 void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
     if (!report) std::_Exit(255);
@@ -150,11 +161,10 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::prctl(PR_SET_NAME, boot.name.c_str());
-    place_stream(os::UniqueFd(), STDIN_FILENO, O_RDONLY);
+    // A snapshot may be one of a process that was prepared as something else.
+    if (is_snapshot || !prepared) prepare_to_boot(is_snapshot);
     place_stream(std::move(fds.output), STDOUT_FILENO, O_WRONLY);
     place_stream(std::move(fds.error), STDERR_FILENO, O_WRONLY);
-    // Whole lines, so that those of several processes do not run into each other.
-    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
     if (::fchdir(fds.directory.get()) != 0) {
         // It was removed or may not be entered; relative paths will say so when they are used.
     }
@@ -173,13 +183,14 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
     self_in_this_process =
         &(new Kept{{boot.name, boot.parent_name, boot.parent_pid, boot.daemon, boot.method, page}, std::move(*report)})->self;
     pid_of_this_process = ::getpid();
-    ::on_exit(&at_the_end, is_snapshot ? page : nullptr);
-    std::at_quick_exit([] { note_exit_call(ExitCall::quick_exit); });
-    prepare_failure_reports(*self_in_this_process);
+    report_failures(*self_in_this_process);
 
     const int code = run_entry(boot, fds.handles);
     entry_returned = true;
-    std::exit(code);
+    // A pointer is bound when the program is loaded; a call by name would be here, by each process anew.
+    static void (*const volatile leave)(int) = &std::exit;
+    leave(code);
+    std::abort();
 }
 
 }  // namespace mp::process

@@ -62,6 +62,9 @@ struct Self {
 /// Null in a program that the user started.
 const Self* self();
 
+/// What a new process does that depends on nothing it is told. A fork server does it once, for all that it forks.
+void prepare_to_boot(bool is_snapshot);
+
 /// Runs a new process from its first step to its exit. `is_snapshot`: it is a fork of the caller, whose exit handlers
 /// and static destructors are not its own.
 [[noreturn]] void run_booted(Boot boot, BootFds fds, bool is_snapshot);

@@ -10,18 +10,24 @@
 #include <multiprocessing/outcome.hpp>
 
 #include "os/crash_report.hpp"
+#include "os/stack_report.hpp"
 #include "os/thread_start.hpp"
 #include "os/throw_stack.hpp"
 #include "serial/exception_record.hpp"
 
 namespace mp::process {
 
-void prepare_failure_reports(const Self& self) {
+void prepare_failure_reports() {
+    static_cast<void>(os::arm_this_thread());
+    os::prepare_stack_reports();
+    os::arm_all_threads();
+    os::enable_throw_stacks();
+}
+
+void report_failures(const Self& self) {
     // Without a handler a crash is told by its signal alone, which is no reason not to run.
     static_cast<void>(os::install_crash_handler(&self.report->crash));
     static_cast<void>(os::install_stack_sampler(&self.report->sample));
-    os::arm_all_threads();
-    os::enable_throw_stacks();
 }
 
 void report_failure(const std::exception_ptr& failure, const Self& self) {

@@ -7,9 +7,12 @@
 
 namespace mp::process {
 
-/// From now on crashes are written to the report page, the owner is told the stack when it asks, and exceptions remember
-/// where they were thrown.
-void prepare_failure_reports(const Self& self);
+/// From now on exceptions remember where they were thrown, here and in what is forked from here; and there is a stack for
+/// the handler of an overflow.
+void prepare_failure_reports();
+
+/// From now on crashes are written to the report page, and the owner is told the stack when it asks.
+void report_failures(const Self& self);
 
 /// An exception that nobody caught: to standard error with its stack, and to the report page for the owner.
 void report_failure(const std::exception_ptr& failure, const Self& self);

@@ -15,6 +15,7 @@ enum class Kind : std::uint32_t {
     handles,   // owner -> server: descriptors of the next `spawn` that one packet cannot hold
     forget,    // owner -> server: those descriptors will not be used
     spawn,     // owner -> server: start a process                        answered by `spawned`
+               // server -> spare, as received but for the status; no answer
     signal,    // owner -> server: signal one of its children (where there is no pidfd)
     ready,
     spawned,

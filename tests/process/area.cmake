@@ -1,4 +1,5 @@
 mp_add_test_programs(process)
+target_include_directories(process_dying_server PRIVATE ${PROJECT_SOURCE_DIR}/src)
 
 include(${PROJECT_SOURCE_DIR}/cmake/compile_fail.cmake)
 

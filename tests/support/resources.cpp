@@ -143,6 +143,13 @@ void collect(const std::vector<Resource>& before, const std::vector<Resource>& a
     }
 }
 
+// A fork server keeps a process in advance. Without a server it is one that was left behind.
+bool is_part_of_its_server(const Process& process, const std::vector<Process>& all) {
+    return process.text == "mp-spare" && std::ranges::any_of(all, [&](const Process& other) {
+               return other.pid == process.parent && other.text == "mp-forkserver" && other.state != 'Z';
+           });
+}
+
 }  // namespace
 
 std::vector<Process> descendants(pid_t root) {
@@ -153,6 +160,8 @@ std::vector<Process> descendants(pid_t root) {
         for (const Process& process : all)
             if (family.contains(process.parent)) grew |= family.insert(process.pid).second;
     }
+    for (const Process& process : all)
+        if (is_part_of_its_server(process, all)) family.erase(process.pid);
     std::vector<Process> result;
     for (Process& process : all) {
         if (process.pid == root || process.pid == ::getpid() || !family.contains(process.pid)) continue;

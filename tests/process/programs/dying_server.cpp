@@ -15,6 +15,8 @@
 #include <iostream>
 #include <string>
 
+#include "process/forkserver.hpp"
+
 namespace {
 
 const char* const folder = std::getenv("DYING_SERVER_FOLDER");
@@ -56,9 +58,7 @@ int main(int, char** argv) {
         ::execv("/proc/self/exe", argv);
     }
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // to see how the orphan ends
-    mp::Process first([] {});
-    first.start();
-    first.join();
+    static_cast<void>(mp::process::Forkserver::shared());  // without a spare: the start is a fork
     make("armed");
     mp::Process process(target);
     process.start();
