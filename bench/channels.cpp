@@ -206,6 +206,17 @@ MakeMedium our_pipe(std::size_t size) {
     }
 }
 
+MakeMedium bare_ring(std::size_t size) {
+    switch (size) {
+        case 8:
+            return medium<bench::BareRing<8>>();
+        case 64:
+            return medium<bench::BareRing<64>>();
+        default:
+            return medium<bench::BareRing<1024>>();
+    }
+}
+
 MakeMedium our_queue(std::size_t size) {
     switch (size) {
         case 8:
@@ -304,6 +315,7 @@ void throughput(bench::Suite& suite) {
             const std::string unit = small ? "M/s" : "GB/s";
             if (senders == 1 && receivers == 1) {
                 auto pipe_peers = peers;
+                if (small) pipe_peers.push_back({"a bare ring", rate(bare_ring(size), ours)});
                 pipe_peers.push_back({"kernel pipe", rate(medium<bench::KernelPipe>(), theirs)});
                 if (!small) pipe_peers.push_back({"one memcpy", [=] { return ours / copies(size, ours) / scale; }});
                 pipe_peers.push_back(python("pipe", size, pythons, rate_of));
