@@ -65,7 +65,7 @@ class Forked {
     pid_t pid_;
 };
 
-/// How many messages each receiver has got, where all processes see it.
+/// When the first sender began, and how many messages each receiver has got, where all processes see it.
 class Received {
   public:
     Received() : memory_(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
@@ -73,10 +73,19 @@ class Received {
     }
     Received(const Received&) = delete;
     ~Received() { ::munmap(memory_, size); }
+    /// By each sender.
+    void begin() {
+        std::int64_t not_yet = 0;
+        begun().compare_exchange_strong(not_yet, now());
+    }
+    double seconds_since_begin() { return 1e-9 * static_cast<double>(now() - begun().load()); }
     std::atomic<int>& of(int receiver) { return *(static_cast<std::atomic<int>*>(memory_) + 64 * receiver); }
     int sum() { return of(0).load(std::memory_order_relaxed) + of(1).load(std::memory_order_relaxed); }
 
   private:
+    static std::int64_t now() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+    std::atomic<std::int64_t>& begun() { return *reinterpret_cast<std::atomic<std::int64_t>*>(static_cast<char*>(memory_) + 2048); }
+
     static constexpr std::size_t size = 4096;
     void* memory_;
 };
@@ -105,20 +114,21 @@ double one_way(const MakeMedium& make, std::size_t size, int count, int senders,
             const auto end = medium->sender(i);
             std::vector<std::byte> message(size, std::byte(7));
             begin.wait();
+            received.begin();
             for (int sent = 0; sent < count / senders; ++sent) end(message);
             // Until it is killed: ZeroMQ loses what is on the way when its sender goes.
             ::pause();
         });
     }
     begin.wait();
-    return bench::seconds([&] {
-        const auto deadline = std::chrono::steady_clock::now() + 8s;
-        const int last = count / senders * senders - medium->held_in_part(receivers);
-        while (received.sum() < last) {
-            if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("only " + std::to_string(received.sum()) + " messages arrive of " + std::to_string(last));
-            std::this_thread::sleep_for(200us);
-        }
-    });
+    const auto deadline = std::chrono::steady_clock::now() + 8s;
+    const int last = count / senders * senders - medium->held_in_part(receivers);
+    while (received.sum() < last) {
+        if (std::chrono::steady_clock::now() > deadline)
+            throw std::runtime_error("only " + std::to_string(received.sum()) + " messages arrive of " + std::to_string(last));
+        std::this_thread::sleep_for(200us);
+    }
+    return received.seconds_since_begin();
 }
 
 /// Microseconds there and back; before each trip comes a pause.
