@@ -61,12 +61,14 @@ void CallbackThread::run() {
     std::unique_lock lock(mutex_);
     while (true) {
         if (!posted_.empty()) {
-            const auto call = std::move(posted_.front());
+            auto call = std::move(posted_.front());
             posted_.pop_front();
             anything_.store(!posted_.empty() || finishing_, std::memory_order_relaxed);
             lock.unlock();
             idle.reset();
             call_one(call);
+            // What it holds may be the last of a map, or of the user's own, and take the engine's lock or this one.
+            call = nullptr;
             idle.emplace();
             lock.lock();
         } else if (finishing_) {

@@ -212,6 +212,18 @@ TEST_P(PoolFuture, CallbacksOfAMapGetAllOfItOrItsErrorOnce) {
     EXPECT_EQ(errors, std::vector<std::string>{"three"});
 }
 
+TEST_P(PoolFuture, WhatACallbackHoldsMayUseThePoolWhenItGoes) {
+    std::atomic<int> called{0};
+    {
+        Pool pool(options());
+        auto first = pool.submit(twice, 1);
+        first.get();
+        const auto and_then = [first, &called](void*) mutable { first.add_done_callback([&](Future<int>&) { ++called; }); };
+        pool.submit(twice, 2).add_done_callback([held = std::shared_ptr<void>(nullptr, and_then)](Future<int>&) {});
+    }
+    EXPECT_EQ(called, 1);
+}
+
 // cpython: FutureTests (callback on result, on error, on cancel, when already done)
 TEST_P(PoolFuture, CallbacksRunOnOneThreadWhateverCameOfTheTask) {
     MP_SKIP_UNLESS(is_parallel);
