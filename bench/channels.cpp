@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "driver/program.hpp"
 #include "driver/suite.hpp"
 #include "peers/media.hpp"
+#include "peers/shared.hpp"
 
 namespace {
 
@@ -67,28 +67,22 @@ class Forked {
 };
 
 /// When the first sender began, and how many messages each receiver has got, where all processes see it.
-class Received {
-  public:
-    Received() : memory_(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-        if (memory_ == MAP_FAILED) throw std::runtime_error("no memory");
-    }
-    Received(const Received&) = delete;
-    ~Received() { ::munmap(memory_, size); }
+struct Received {
+    std::atomic<std::int64_t> begun;  // nanoseconds of the steady clock
+    struct alignas(128) Count {
+        std::atomic<int> messages;
+    } of[2];
+
     /// By each sender.
     void begin() {
         std::int64_t not_yet = 0;
-        begun().compare_exchange_strong(not_yet, now());
+        begun.compare_exchange_strong(not_yet, now());
     }
-    double seconds_since_begin() { return 1e-9 * static_cast<double>(now() - begun().load()); }
-    std::atomic<int>& of(int receiver) { return *(static_cast<std::atomic<int>*>(memory_) + 64 * receiver); }
-    int sum() { return of(0).load(std::memory_order_relaxed) + of(1).load(std::memory_order_relaxed); }
-
-  private:
+    double seconds_since_begin() const { return 1e-9 * static_cast<double>(now() - begun.load()); }
+    int sum() const {
+        return of[0].messages.load(std::memory_order_relaxed) + of[1].messages.load(std::memory_order_relaxed);
+    }
     static std::int64_t now() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
-    std::atomic<std::int64_t>& begun() { return *reinterpret_cast<std::atomic<std::int64_t>*>(static_cast<char*>(memory_) + 2048); }
-
-    static constexpr std::size_t size = 4096;
-    void* memory_;
 };
 
 /// Seconds for `count` messages of `size` bytes from so many senders to at most two receivers: until the last has come,
@@ -97,7 +91,7 @@ double one_way(const MakeMedium& make, std::size_t size, int count, int senders,
     using namespace std::chrono_literals;
     const auto medium = make();
     mp::Barrier begin(static_cast<std::size_t>(senders + receivers + 1));
-    Received received;
+    const bench::Shared<Received> received;
     std::vector<Forked> processes;
     for (int i = 0; i < receivers; ++i) {
         processes.emplace_back([&, i] {
@@ -109,7 +103,7 @@ double one_way(const MakeMedium& make, std::size_t size, int count, int senders,
             for (int got = 0; got < last;) {
                 const int next = std::min(step, last - got);
                 end(message, next);
-                received.of(i).store(got += next, std::memory_order_relaxed);
+                received->of[i].messages.store(got += next, std::memory_order_relaxed);
             }
             ::pause();
         });
@@ -119,7 +113,7 @@ double one_way(const MakeMedium& make, std::size_t size, int count, int senders,
             const auto end = medium->sender(i);
             std::vector<std::byte> message(size, std::byte(7));
             begin.wait();
-            received.begin();
+            received->begin();
             end(message, count / senders);
             // Until it is killed: ZeroMQ loses what is on the way when its sender goes.
             ::pause();
@@ -128,12 +122,12 @@ double one_way(const MakeMedium& make, std::size_t size, int count, int senders,
     begin.wait();
     const auto deadline = std::chrono::steady_clock::now() + 8s;
     const int last = count / senders * senders - medium->held_in_part(receivers);
-    while (received.sum() < last) {
+    while (received->sum() < last) {
         if (std::chrono::steady_clock::now() > deadline)
-            throw std::runtime_error("only " + std::to_string(received.sum()) + " messages arrive of " + std::to_string(last));
+            throw std::runtime_error("only " + std::to_string(received->sum()) + " messages arrive of " + std::to_string(last));
         std::this_thread::sleep_for(200us);
     }
-    return received.seconds_since_begin();
+    return received->seconds_since_begin();
 }
 
 /// Microseconds there and back; before each trip comes a pause.
@@ -169,9 +163,7 @@ double cache_line_round_trip(int trips) {
         alignas(128) std::atomic<int> there;
         alignas(128) std::atomic<int> back;
     };
-    void* const memory = ::mmap(nullptr, sizeof(Words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::runtime_error("no memory");
-    auto* const words = new (memory) Words{};
+    const bench::Shared<Words> words;
     Forked other([&] {
         for (int i = 1; i <= trips; ++i) {
             while (words->there.load(std::memory_order_acquire) != i) {
@@ -187,7 +179,6 @@ double cache_line_round_trip(int trips) {
         }
     });
     other.wait();
-    ::munmap(memory, sizeof(Words));
     return 1e6 * time / trips;
 }
 

@@ -1,6 +1,5 @@
 // Value and Lock beside what the machine can do: a bare counter, a bare robust mutex.
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <multiprocessing/synchronize.hpp>
 
 #include "driver/suite.hpp"
+#include "peers/shared.hpp"
 
 namespace {
 
@@ -49,24 +49,22 @@ struct Bare {
     alignas(128) pthread_mutex_t mutex;
 };
 
-Bare& bare_memory() {
-    void* const memory = ::mmap(nullptr, sizeof(Bare), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    auto* const bare = new (memory) Bare{};
+void initialise(pthread_mutex_t& mutex) {
     pthread_mutexattr_t attributes;
     ::pthread_mutexattr_init(&attributes);
     ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    ::pthread_mutex_init(&bare->mutex, &attributes);
+    ::pthread_mutex_init(&mutex, &attributes);
     ::pthread_mutexattr_destroy(&attributes);
-    return *bare;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     bench::Suite suite("shared_state", argc, argv);
-    Bare& bare = bare_memory();
+    const bench::Shared<Bare> memory;
+    Bare& bare = *memory;
+    initialise(bare.mutex);
     const auto count_up = [&] { bare.counter.fetch_add(1); };
     const auto lock_bare = [&] {
         ::pthread_mutex_lock(&bare.mutex);

@@ -1,7 +1,6 @@
 // Ways to carry messages of one size between processes, all with one face: what the channel benchmark compares.
 #pragma once
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +21,8 @@
 
 #include <multiprocessing/connection.hpp>
 #include <multiprocessing/queues.hpp>
+
+#include "peers/shared.hpp"
 
 namespace bench {
 
@@ -111,35 +112,30 @@ class QueueMedium : public Medium {
 /// die, and there are only messages of one size.
 template <std::size_t N>
 class BareRing : public Medium {
-    struct Shared {
+    struct Ring {
         alignas(128) std::atomic<std::uint64_t> sent;
         alignas(128) std::atomic<std::uint64_t> received;
         alignas(128) std::array<std::array<std::byte, N>, (1 << 20) / N> slots;
     };
 
   public:
-    BareRing() : memory_(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-        if (memory_ == MAP_FAILED) throw std::runtime_error("no memory");
-    }
-    ~BareRing() override { ::munmap(memory_, sizeof(Shared)); }
     End sender(int) override {
-        return [&shared = shared(), sent = std::uint64_t{}, received = std::uint64_t{}](Bytes bytes) mutable {
-            while (sent - received == shared.slots.size()) received = shared.received.load(std::memory_order_acquire);
-            std::memcpy(shared.slots[sent % shared.slots.size()].data(), bytes.data(), N);
-            shared.sent.store(++sent, std::memory_order_release);
+        return [&ring = *ring_, sent = std::uint64_t{}, received = std::uint64_t{}](Bytes bytes) mutable {
+            while (sent - received == ring.slots.size()) received = ring.received.load(std::memory_order_acquire);
+            std::memcpy(ring.slots[sent % ring.slots.size()].data(), bytes.data(), N);
+            ring.sent.store(++sent, std::memory_order_release);
         };
     }
     End receiver(int) override {
-        return [&shared = shared(), sent = std::uint64_t{}, received = std::uint64_t{}](Bytes bytes) mutable {
-            while (sent == received) sent = shared.sent.load(std::memory_order_acquire);
-            std::memcpy(bytes.data(), shared.slots[received % shared.slots.size()].data(), N);
-            shared.received.store(++received, std::memory_order_release);
+        return [&ring = *ring_, sent = std::uint64_t{}, received = std::uint64_t{}](Bytes bytes) mutable {
+            while (sent == received) sent = ring.sent.load(std::memory_order_acquire);
+            std::memcpy(bytes.data(), ring.slots[received % ring.slots.size()].data(), N);
+            ring.received.store(++received, std::memory_order_release);
         };
     }
 
   private:
-    Shared& shared() const { return *static_cast<Shared*>(memory_); }
-    void* memory_;
+    Shared<Ring> ring_;
 };
 
 class LargeQueueMedium : public Medium {
