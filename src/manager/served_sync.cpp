@@ -28,9 +28,14 @@ const Session* current_session() { return session_of_thread; }
 ServeScope::ServeScope(const Session* session) : before_(std::exchange(session_of_thread, session)) {}
 ServeScope::~ServeScope() { session_of_thread = before_; }
 
+bool caller_is_dead() {
+    const Session* session = current_session();
+    return session && session->life->dead.load(std::memory_order_acquire);
+}
+
 bool caller_is_gone() {
     const Session* session = current_session();
-    return session && (session->life->dead.load(std::memory_order_acquire) || os::other_end_gone(session->socket));
+    return session && (caller_is_dead() || os::other_end_gone(session->socket));
 }
 
 std::uint64_t thread_number() {
@@ -140,6 +145,8 @@ bool ServedSemaphore::acquire(WaitLimit limit) {
 
 void ServedSemaphore::release(std::size_t permits) {
     const auto lock = room_.enter();
+    // Its last words may come after its end has given back what it had: that permit is another's by now.
+    if (bounded_ && manager::caller_is_dead()) throw Closed("the client of this call is gone");
     if (bounded_ && permits > most_ - permits_)
         throw Error("cannot release a managed bounded semaphore: it was released more often than acquired");
     permits_ += permits;

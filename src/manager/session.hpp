@@ -35,7 +35,9 @@ class ServeScope {
     const Session* before_;
 };
 
-/// Whether the client of this thread's session is dead or has hung up.
+/// Whether the client of this thread's session is known to be dead: what it held is free, or about to be.
+bool caller_is_dead();
+/// Whether it is dead or has hung up.
 bool caller_is_gone();
 
 /// A number for the calling thread, for what belongs to a thread.

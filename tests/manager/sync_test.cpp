@@ -6,6 +6,11 @@
 #include <mutex>
 #include <thread>
 
+#include <multiprocessing/detail/served_sync.hpp>
+
+#include "manager/session.hpp"
+#include "os/socket.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -42,6 +47,27 @@ TEST_F(ManagedSync, AGetThatWaitsIsServedByAPut) {
     queue.put(5);
     taker.join();
     EXPECT_EQ(got, 5);
+}
+
+// The server may read of a death before it reads what the dead sent last, which came over another connection.
+TEST_F(ManagedSync, WhatADeadClientGivesBackLateIsNobodyElses) {
+    const auto ends = mp::os::socket_pair();
+    ASSERT_TRUE(ends);
+    mp::manager::ClientLife life;
+    const mp::manager::Session session{{7, 1}, ends->first.get(), &life};
+    mp::detail::ServedSemaphore permits(1, true);
+    {
+        const mp::manager::ServeScope serving(&session);
+        ASSERT_TRUE(permits.acquire(mp::detail::forever));
+    }
+    life.dead = true;
+    permits.client_died(7);
+    ASSERT_TRUE(permits.acquire(mp::detail::not_at_all));
+    {
+        const mp::manager::ServeScope serving(&session);
+        EXPECT_THROW(permits.release(1), mp::Closed);
+    }
+    EXPECT_FALSE(permits.acquire(mp::detail::not_at_all));
 }
 
 TEST_F(ManagedSync, AKilledTakerTakesNothing) {
