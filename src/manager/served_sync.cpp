@@ -277,6 +277,7 @@ ServedBarrier::ServedBarrier(std::size_t parties) : parties_(parties) {
 
 std::uint64_t ServedBarrier::wait(WaitLimit limit) {
     auto lock = room_.enter();
+    check_caller();  // who is dead by now is no party
     if (broken_) return was_broken;
     const std::uint64_t round = round_;
     const std::uint64_t place = arrived_++;

@@ -50,11 +50,14 @@ TEST_F(ManagedSync, AGetThatWaitsIsServedByAPut) {
 }
 
 // The server may read of a death before it reads what the dead sent last, which came over another connection.
-TEST_F(ManagedSync, WhatADeadClientGivesBackLateIsNobodyElses) {
-    const auto ends = mp::os::socket_pair();
-    ASSERT_TRUE(ends);
+class ManagedLastWords : public mp::test::LeakCheck {
+  protected:
+    mp::base::Expected<std::pair<mp::os::UniqueFd, mp::os::UniqueFd>> ends = mp::os::socket_pair();
     mp::manager::ClientLife life;
     const mp::manager::Session session{{7, 1}, ends->first.get(), &life};
+};
+
+TEST_F(ManagedLastWords, ADeadClientGivesBackNoPermitOfAnother) {
     mp::detail::ServedSemaphore permits(1, true);
     {
         const mp::manager::ServeScope serving(&session);
@@ -68,6 +71,17 @@ TEST_F(ManagedSync, WhatADeadClientGivesBackLateIsNobodyElses) {
         EXPECT_THROW(permits.release(1), mp::Closed);
     }
     EXPECT_FALSE(permits.acquire(mp::detail::not_at_all));
+}
+
+TEST_F(ManagedLastWords, ADeadClientIsNoPartyAtABarrier) {
+    mp::detail::ServedBarrier barrier(2);
+    life.dead = true;
+    {
+        const mp::manager::ServeScope serving(&session);
+        EXPECT_THROW(barrier.wait(mp::detail::not_at_all), mp::Closed);
+    }
+    EXPECT_EQ(barrier.waiting(), 0U);
+    EXPECT_FALSE(barrier.broken());
 }
 
 TEST_F(ManagedSync, AKilledTakerTakesNothing) {
