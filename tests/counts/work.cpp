@@ -1,8 +1,8 @@
 // So many tasks, for tools that count what a whole program does.
-//     counted_work map|submit|recorded|single|watched_map|watched_stream TASKS
+//     counted_work map|submit|single|recorded|watched_map|watched_stream TASKS
 //     counted_work idle MILLISECONDS
-// A watched map tells a function how far it is, and prints how often it did. What is recorded is submitted while a session
-// is on. The time without work, which begins once everybody has gone to sleep, stands between two system calls that are
+// A watched map tells a function how far it is, and prints how often it did. What is recorded is a single task after the
+// other while a session is on. The time without work, which begins once everybody has gone to sleep, stands between two system calls that are
 // recognised.
 #include <unistd.h>
 
@@ -52,20 +52,20 @@ int main(int argc, char** argv) {
         ::access("/idle ends", F_OK);
         return 0;
     }
-    if (argv[1] == std::string_view("single")) {
+    if (argv[1] == std::string_view("single") || argv[1] == std::string_view("recorded")) {
+        const std::string picture = "/tmp/counted_work." + std::to_string(::getpid()) + ".json";
+        std::optional<mp::trace::Session> session;
+        if (argv[1] == std::string_view("recorded")) session.emplace(picture);
         for (int i = 0; i < tasks; ++i)
             if (hand_out(pool, i).get() != i) return 1;
+        session.reset();
+        std::remove(picture.c_str());
         return 0;
     }
-    const std::string picture = "/tmp/counted_work." + std::to_string(::getpid()) + ".json";
-    std::optional<mp::trace::Session> session;
-    if (argv[1] == std::string_view("recorded")) session.emplace(picture);
     std::vector<mp::Future<int>> futures;
     futures.reserve(static_cast<std::size_t>(tasks));
     for (int i = 0; i < tasks; ++i) futures.push_back(hand_out(pool, i));
     for (int i = 0; i < tasks; ++i)
         if (futures[static_cast<std::size_t>(i)].get() != i) return 1;
-    session.reset();
-    std::remove(picture.c_str());
     return 0;
 }
