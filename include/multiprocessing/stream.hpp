@@ -55,9 +55,9 @@ class UnderWay;
 template <>
 class UnderWay<in_order> {
   public:
-    explicit UnderWay(Engine&) {}
+    explicit UnderWay(Engine& engine) : engine_(engine) {}
     std::size_t size() const { return tasks_.size(); }
-    void add(std::shared_ptr<PendingTask> task) { tasks_.push_back(std::move(task)); }
+    void submit(TaskSpec spec) { tasks_.push_back(engine_.submit(spec)); }
     std::shared_ptr<PendingTask> next() {
         auto task = std::move(tasks_.front());
         tasks_.pop_front();
@@ -69,21 +69,26 @@ class UnderWay<in_order> {
     }
 
   private:
+    Engine& engine_;
     std::deque<std::shared_ptr<PendingTask>> tasks_;
 };
 
 template <>
 class UnderWay<as_they_come> {
   public:
-    explicit UnderWay(Engine& engine) : completed_(&engine) {}
+    explicit UnderWay(Engine& engine) : engine_(engine), completed_(&engine) {}
     std::size_t size() const { return completed_.left(); }
-    void add(std::shared_ptr<PendingTask> task) { completed_.add(std::move(task)); }
+    void submit(TaskSpec spec) {
+        spec.completion = completed_.next_completion();
+        completed_.add_told(engine_.submit(spec));
+    }
     std::shared_ptr<PendingTask> next() {
         return std::static_pointer_cast<PendingTask>(std::move(completed_.next(-1)->pending));
     }
     void cancel() { completed_.cancel(); }
 
   private:
+    Engine& engine_;
     CompletionQueue completed_;
 };
 
@@ -197,8 +202,8 @@ class Stream : public std::ranges::view_interface<Stream<F, How, Order, Yield, V
             }
             argument_bytes += writer.bytes().size();
             if (end) options.timeout = TimeLimit(*end - Clock::now());
-            under_way.add(
-                engine->submit({.prepared = &prepared, .index = index++, .call = call, .arguments = &writer, .options = &options}));
+            under_way.submit(
+                {.prepared = &prepared, .index = index++, .call = call, .arguments = &writer, .options = &options});
             return true;
         }
 

@@ -65,8 +65,8 @@ class Ring {
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
     /// From the oldest, which is 0.
-    T& operator[](std::size_t index) { return slots_[(first_ + index) & (slots_.size() - 1)]; }
-    const T& operator[](std::size_t index) const { return slots_[(first_ + index) & (slots_.size() - 1)]; }
+    T& operator[](std::size_t index) { return slots_[(first_ + index) & (capacity_ - 1)]; }
+    const T& operator[](std::size_t index) const { return slots_[(first_ + index) & (capacity_ - 1)]; }
     T& front() { return (*this)[0]; }
     const T& front() const { return (*this)[0]; }
     T& back() { return (*this)[size_ - 1]; }
@@ -80,19 +80,19 @@ class Ring {
     auto rend() { return std::reverse_iterator(begin()); }
 
     void push_back(T value) {
-        if (size_ == slots_.size()) grow();
+        if (size_ == capacity_) grow();
         (*this)[size_++] = std::move(value);
     }
     void push_front(T value) {
-        if (size_ == slots_.size()) grow();
-        first_ = (first_ - 1) & (slots_.size() - 1);
+        if (size_ == capacity_) grow();
+        first_ = (first_ - 1) & (capacity_ - 1);
         ++size_;
         front() = std::move(value);
     }
     void pop_front() {
         forget(front());
-        first_ = (first_ + 1) & (slots_.size() - 1);
-        if (--size_ == 0 && slots_.size() > most_kept) *this = Ring();
+        first_ = (first_ + 1) & (capacity_ - 1);
+        if (--size_ == 0 && capacity_ > most_kept) *this = Ring();
     }
     void pop_back() {
         forget(back());
@@ -122,15 +122,18 @@ class Ring {
         std::vector<T> larger(slots_.empty() ? 4 : 2 * slots_.size());
         for (std::size_t i = 0; i < size_; ++i) larger[i] = std::move((*this)[i]);
         slots_.swap(larger);
+        capacity_ = slots_.size();
         first_ = 0;
     }
     void swap(Ring& other) noexcept {
         slots_.swap(other.slots_);
+        std::swap(capacity_, other.capacity_);
         std::swap(first_, other.first_);
         std::swap(size_, other.size_);
     }
 
     std::vector<T> slots_;  // a power of two of them
+    std::size_t capacity_ = 0;  // how many: to ask the vector takes a division
     std::size_t first_ = 0;
     std::size_t size_ = 0;
 };

@@ -14,7 +14,7 @@ namespace mp::detail {
 struct CompletionQueue::State {
     // One piece of work. Reused for the next when it was given out, with its item.
     struct Slot {
-        std::shared_ptr<Item> item;
+        std::shared_ptr<Completion> item;
         std::shared_ptr<Pending> pending;  // only this holds the work: an item may go under an engine's lock, where the
                                            // last hold on a map must not
         std::uint64_t tag = 0;
@@ -31,6 +31,7 @@ struct CompletionQueue::State {
     std::vector<std::size_t> free;
     std::vector<std::size_t> taken;  // what was over when it was looked at last
     std::size_t given_out = 0;       // of `taken`
+    std::size_t left = 0;            // slots in use
 };
 
 struct CompletionQueue::Item final : Completion {
@@ -58,6 +59,13 @@ CompletionQueue::~CompletionQueue() {
 }
 
 void CompletionQueue::add(std::shared_ptr<Pending> pending, std::uint64_t tag) {
+    const auto& item = next_completion();
+    Pending& work = *pending;
+    add_told(std::move(pending), tag);
+    if (!work.notify(item, state_->only == nullptr)) item->completed();
+}
+
+const std::shared_ptr<Completion>& CompletionQueue::next_completion() {
     State& state = *state_;
     if (state.free.empty()) {
         state.slots.push_back({std::make_shared<Item>(state_, state.slots.size()), nullptr});
@@ -67,14 +75,18 @@ void CompletionQueue::add(std::shared_ptr<Pending> pending, std::uint64_t tag) {
         const std::scoped_lock hold(state.mutex);
         state.over.reserve(state.slots.capacity());
     }
-    State::Slot& slot = state.slots[state.free.back()];
-    state.free.pop_back();
-    slot.pending = std::move(pending);
-    slot.tag = tag;
-    if (!slot.pending->notify(slot.item, state.only == nullptr)) slot.item->completed();
+    return state.slots[state.free.back()].item;
 }
 
-std::size_t CompletionQueue::left() const { return state_->slots.size() - state_->free.size(); }
+void CompletionQueue::add_told(std::shared_ptr<Pending> pending, std::uint64_t tag) {
+    State::Slot& slot = state_->slots[state_->free.back()];
+    state_->free.pop_back();
+    ++state_->left;
+    slot.pending = std::move(pending);
+    slot.tag = tag;
+}
+
+std::size_t CompletionQueue::left() const { return state_->left; }
 
 std::optional<CompletionQueue::Done> CompletionQueue::next(double seconds) {
     State& state = *state_;
@@ -90,6 +102,7 @@ std::optional<CompletionQueue::Done> CompletionQueue::next(double seconds) {
     const std::size_t number = state.taken[state.given_out++];
     State::Slot& slot = state.slots[number];
     state.free.push_back(number);
+    --state.left;
     return Done{slot.tag, std::move(slot.pending)};
 }
 

@@ -156,6 +156,7 @@ std::shared_ptr<PendingTask> PoolCore::submit(const TaskSpec& spec) {
         task->rarely().limited = true;
         expect_look(limit);
     }
+    if (spec.completion) task->watchers.add(spec.completion);
     insight_.submitted();
     globals_.used(options_.name);
     if (os::logs(LogLevel::debug)) [[unlikely]]
@@ -254,7 +255,7 @@ void PoolCore::finish(const Lock& lock, PoolTask& task, pool::TaskBytes result) 
     // The ledger's hold on the task.
     const auto self = std::move(task.self);
     task.state.store(PoolTask::State::done, std::memory_order_release);
-    if (task.rare) tell(lock, task.rare->watchers);
+    if (!task.watchers.empty()) tell(lock, task.watchers);
     if (waiting_callers_ > 1) wake_callers();
 }
 

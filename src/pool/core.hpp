@@ -59,7 +59,7 @@ class PoolCore final : public Engine, public trace::Source {
     std::shared_ptr<PendingTask> submit(const TaskSpec& spec) override;
     bool wait(PoolTask& task, base::Deadline deadline);
     bool cancel(PoolTask& task);
-    bool notify(PoolTask& task, pool::Watcher watcher);
+    bool notify(PoolTask& task, std::shared_ptr<Completion> completion, bool watched);
 
     std::unique_ptr<InputMemory> input_memory(std::uint64_t size) override;
     int copying_threads(std::uint64_t bytes) const override;
@@ -70,7 +70,7 @@ class PoolCore final : public Engine, public trace::Source {
     bool wait(pool::Job& job, base::Deadline deadline);
     /// What has not begun of it is not begun any more, and what runs is stopped. False when it was over.
     bool cancel(const std::shared_ptr<pool::Job>& job);
-    bool notify(pool::Job& job, pool::Watcher watcher);
+    bool notify(pool::Job& job, std::shared_ptr<Completion> completion, bool watched);
     void release(const std::shared_ptr<pool::Job>& job);
     const std::byte* results(const pool::Job& job) const;
     std::span<const std::byte> encoded_result(const pool::Job& job, std::uint64_t index) const;
@@ -79,8 +79,7 @@ class PoolCore final : public Engine, public trace::Source {
     bool help(const std::function<bool()>& done, double seconds) override;
     std::size_t useful_window() const override;
     CallbackThread& callbacks() override { return callbacks_; }
-    void forget(PoolTask& task, const Completion& completion);
-    void forget(pool::Job& job, const Completion& completion);
+    void forget(pool::Watchers& watchers, const Completion& completion);
 
     void close() override;
     void join() override;
@@ -290,9 +289,7 @@ class PoolCore final : public Engine, public trace::Source {
     void settle_output() {
         if (relay_) relay_->settle();
     }
-    void forget(const Lock&, std::vector<pool::Watcher>& watchers, const Completion& completion);
-    bool add_watcher(const Lock& lock, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
-    void tell(const Lock& lock, std::vector<pool::Watcher>& watchers);
+    void tell(const Lock& lock, pool::Watchers& watchers);
     void expect_any(const Lock& lock, int change);
     bool anything_left(const Lock&) const {
         return schedule_.waiting() + schedule_.assigned() + delayed_.size() + questions_.size() > 0 || asking_ || !jobs_.empty();
@@ -315,6 +312,7 @@ class PoolCore final : public Engine, public trace::Source {
     std::uint64_t names_in_snapshot_ = 0;            // of generated code
     pool::Heap heap_;
     pool::Schedule schedule_;
+    std::atomic<std::size_t> window_{schedule_.window()};  // the same, for who does not hold the lock
     std::vector<Worker> workers_;
     std::vector<Leaving> leaving_;                   // buried already
     std::vector<std::shared_ptr<pool::Job>> jobs_;

@@ -43,9 +43,9 @@ class PoolMap final : public PendingMap {
         return job_->failure;
     }
     bool notify(std::shared_ptr<Completion> completion, bool watched) override {
-        return core_->notify(*job_, {std::move(completion), watched});
+        return core_->notify(*job_, std::move(completion), watched);
     }
-    void forget(const Completion& completion) override { core_->forget(*job_, completion); }
+    void forget(const Completion& completion) override { core_->forget(job_->watchers, completion); }
     Engine& engine() override { return *core_; }
     MapProgress progress() override { return core_->progress(*job_); }
 
@@ -202,12 +202,6 @@ bool PoolCore::wait(Job& job, base::Deadline deadline) {
     if (done()) return settle_output(), true;
     require_owner();
     return work_until([&](const Lock&) { return job.done; }, deadline);
-}
-
-bool PoolCore::notify(Job& job, pool::Watcher watcher) {
-    require_owner();
-    Lock lock(mutex_);
-    return !job.done && add_watcher(lock, job.watchers, std::move(watcher));
 }
 
 // `all`: every element; otherwise those that are named.

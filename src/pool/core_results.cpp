@@ -147,6 +147,7 @@ void PoolCore::take_result(const Lock& lock, std::size_t index, const ResultFram
     }
     PoolTask& task = *sent.task;
     schedule_.done(index, frame.nanoseconds);
+    window_.store(schedule_.window(), std::memory_order_relaxed);
     ++life_[index].tasks;
     auto& awaited = worker.lane->header().awaited;
     if (awaited.load(std::memory_order_relaxed) <= frame.number) awaited.store(awaiting_any_ ? 0 : pool::none, std::memory_order_relaxed);

@@ -5,43 +5,31 @@
 
 namespace mp::detail {
 
-bool PoolCore::notify(PoolTask& task, pool::Watcher watcher) {
+bool PoolCore::notify(PoolTask& task, std::shared_ptr<Completion> completion, bool watched) {
     require_owner();
-    Lock lock(mutex_);
-    return !task.done() && add_watcher(lock, task.rarely().watchers, std::move(watcher));
-}
-
-bool PoolCore::add_watcher(const Lock&, std::vector<pool::Watcher>& watchers, pool::Watcher watcher) {
-    if (watcher.watched) callbacks_.expect();
-    watchers.push_back(std::move(watcher));
+    const Lock lock(mutex_);
+    if (task.done()) return false;
+    task.watchers.add(std::move(completion), watched ? &callbacks_ : nullptr);
     return true;
 }
 
-void PoolCore::forget(PoolTask& task, const Completion& completion) {
+bool PoolCore::notify(pool::Job& job, std::shared_ptr<Completion> completion, bool watched) {
+    require_owner();
     const Lock lock(mutex_);
-    if (task.rare) forget(lock, task.rare->watchers, completion);
+    if (job.done) return false;
+    job.watchers.add(std::move(completion), watched ? &callbacks_ : nullptr);
+    return true;
 }
 
-void PoolCore::forget(pool::Job& job, const Completion& completion) {
+void PoolCore::forget(pool::Watchers& watchers, const Completion& completion) {
     const Lock lock(mutex_);
-    forget(lock, job.watchers, completion);
-}
-
-void PoolCore::forget(const Lock&, std::vector<pool::Watcher>& watchers, const Completion& completion) {
-    std::erase_if(watchers, [&](const pool::Watcher& watcher) {
-        if (watcher.completion.get() != &completion) return false;
-        if (watcher.watched) callbacks_.came();
-        return true;
-    });
+    watchers.remove(completion);
 }
 
 // Something is over.
-void PoolCore::tell(const Lock&, std::vector<pool::Watcher>& watchers) {
+void PoolCore::tell(const Lock&, pool::Watchers& watchers) {
     if (watchers.empty()) return;
-    for (const auto& watcher : std::exchange(watchers, {})) {
-        watcher.completion->completed();
-        if (watcher.watched) callbacks_.came();
-    }
+    watchers.tell();
     wake_callers();
 }
 
@@ -67,10 +55,10 @@ bool PoolCore::help(const std::function<bool()>& done, double seconds) {
     return in_time;
 }
 
-// Enough for each worker to have twice what it may hold.
+// Enough for each worker to have twice what it may hold, up to what the caches still hold.
 std::size_t PoolCore::useful_window() const {
-    Lock lock(mutex_);
-    return 2 * workers_.size() * schedule_.window();
+    constexpr std::size_t most = 256;
+    return schedule_.workers() * std::min(2 * window_.load(std::memory_order_relaxed), most);
 }
 
 void PoolCore::leave(bool unwinding) {
@@ -90,10 +78,10 @@ bool PoolTask::wait(double seconds) {
 bool PoolTask::cancel() { return !done() && pool->cancel(*this); }
 
 bool PoolTask::notify(std::shared_ptr<Completion> completion, bool watched) {
-    return !done() && pool->notify(*this, {std::move(completion), watched});
+    return !done() && pool->notify(*this, std::move(completion), watched);
 }
 
-void PoolTask::forget(const Completion& completion) { pool->forget(*this, completion); }
+void PoolTask::forget(const Completion& completion) { pool->forget(watchers, completion); }
 Engine& PoolTask::engine() { return *pool; }
 
 }  // namespace mp::detail

@@ -55,7 +55,7 @@ struct PoolJob {
     Stopped stopped = Stopped::no;           // elements without a result get none any more
     bool done = false;
     bool abandoned = false;                  // nobody will look at the results
-    std::vector<pool::Watcher> watchers;     // who is told when it is done
+    pool::Watchers watchers;                // who is told when it is done
 
     int attempt(std::uint64_t element) const {
         const auto found = failures.find(element);

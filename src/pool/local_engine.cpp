@@ -110,6 +110,7 @@ std::shared_ptr<PendingTask> LocalEngine::submit(const TaskSpec& spec) {
     task->label = spec.options->label;
     task->label_number = task->label.empty() ? task->callable->label : insight_->label(task->label);
     task->call = spec.call;
+    if (spec.completion) task->watchers.add(spec.completion);
     {
         Lock lock(mutex_);
         require_usable(lock);

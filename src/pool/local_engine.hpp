@@ -59,8 +59,9 @@ class LocalEngine final : public Engine {
     bool cancel(LocalTask& task);
     bool cancel(LocalMap& map);
     MapProgress progress(LocalMap& map);
-    bool notify(const std::atomic<bool>& done, std::vector<pool::Watcher>& watchers, pool::Watcher watcher);
-    void forget(std::vector<pool::Watcher>& watchers, const Completion& completion);
+    bool notify(const std::atomic<bool>& done, pool::Watchers& watchers, std::shared_ptr<Completion> completion,
+                bool watched);
+    void forget(pool::Watchers& watchers, const Completion& completion);
     /// When what failed in this attempt is to be tried again; nothing: never. `number` names the chance of its delay.
     std::optional<std::chrono::steady_clock::time_point> next_attempt(const Retries& retries, int attempt,
                                                                       const std::exception_ptr& error,
@@ -112,7 +113,6 @@ class LocalEngine final : public Engine {
     void finish(Lock& lock, LocalTask& task);
     void share_left(Lock& lock, const std::shared_ptr<LocalMap>& map);
     void begin_round(Lock& lock, const std::shared_ptr<LocalMap>& map);
-    void tell(std::vector<pool::Watcher>& watchers);
     /// Ends what waits, also for its next attempt, with these errors.
     void fail_waiting(Lock& lock, const std::function<std::exception_ptr(const TaskInfo&)>& error_of);
     void cancel_waiting(Lock& lock, const char* reason);

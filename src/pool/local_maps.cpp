@@ -210,7 +210,7 @@ void LocalEngine::share_left(Lock& lock, const std::shared_ptr<LocalMap>& map) {
     }
     map->callable.reset();
     map->done.store(true, std::memory_order_release);
-    tell(map->watchers);
+    map->watchers.tell();
 }
 
 MapProgress LocalEngine::progress(LocalMap& map) {

@@ -57,7 +57,7 @@ struct LocalTask final : PendingTask {
     std::vector<std::byte> result;
     std::vector<serial::Handle> result_handles;
     std::exception_ptr error;
-    std::vector<pool::Watcher> watchers;
+    pool::Watchers watchers;
 
     TaskInfo info() const { return {.function = callable->name(), .index = index, .label = label, .attempt = attempt}; }
 
@@ -67,7 +67,7 @@ struct LocalTask final : PendingTask {
     std::exception_ptr failure() const override { return error; }
     std::exception_ptr first_error() const override { return error; }
     bool notify(std::shared_ptr<Completion> completion, bool watched) override {
-        return owner->notify(done, watchers, {std::move(completion), watched});
+        return owner->notify(done, watchers, std::move(completion), watched);
     }
     void forget(const Completion& completion) override { owner->forget(watchers, completion); }
     Engine& engine() override { return *owner; }
@@ -111,7 +111,7 @@ struct LocalMap final : PendingMap {
     std::map<std::uint64_t, std::exception_ptr> errors;  // of the last attempt
     std::exception_ptr whole;
     std::atomic<bool> done{false};
-    std::vector<pool::Watcher> watchers;
+    pool::Watchers watchers;
 
     bool poll() override { return done.load(std::memory_order_acquire); }
     bool wait(double seconds) override { return owner->wait(done, seconds); }
@@ -122,7 +122,7 @@ struct LocalMap final : PendingMap {
         return errors.empty() ? nullptr : errors.begin()->second;
     }
     bool notify(std::shared_ptr<Completion> completion, bool watched) override {
-        return owner->notify(done, watchers, {std::move(completion), watched});
+        return owner->notify(done, watchers, std::move(completion), watched);
     }
     void forget(const Completion& completion) override { owner->forget(watchers, completion); }
     Engine& engine() override { return *owner; }

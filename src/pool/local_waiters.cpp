@@ -8,36 +8,25 @@
 
 namespace mp::detail {
 
-void LocalEngine::tell(std::vector<pool::Watcher>& watchers) {
-    for (const auto& watcher : std::exchange(watchers, {})) {
-        watcher.completion->completed();
-        if (watcher.watched) callbacks_.came();
-    }
-}
-
 void LocalEngine::finish(Lock&, LocalTask& task) {
     task.arguments.clear();
     task.handles.clear();
     task.callable.reset();
     task.done.store(true, std::memory_order_release);
-    tell(task.watchers);
+    task.watchers.tell();
 }
 
-bool LocalEngine::notify(const std::atomic<bool>& done, std::vector<pool::Watcher>& watchers, pool::Watcher watcher) {
-    Lock lock(mutex_);
+bool LocalEngine::notify(const std::atomic<bool>& done, pool::Watchers& watchers, std::shared_ptr<Completion> completion,
+                         bool watched) {
+    const Lock lock(mutex_);
     if (done.load(std::memory_order_relaxed)) return false;
-    if (watcher.watched) callbacks_.expect();
-    watchers.push_back(std::move(watcher));
+    watchers.add(std::move(completion), watched ? &callbacks_ : nullptr);
     return true;
 }
 
-void LocalEngine::forget(std::vector<pool::Watcher>& watchers, const Completion& completion) {
-    Lock lock(mutex_);
-    std::erase_if(watchers, [&](const pool::Watcher& watcher) {
-        if (watcher.completion.get() != &completion) return false;
-        if (watcher.watched) callbacks_.came();
-        return true;
-    });
+void LocalEngine::forget(pool::Watchers& watchers, const Completion& completion) {
+    const Lock lock(mutex_);
+    watchers.remove(completion);
     news_.notify_all();
 }
 

@@ -20,6 +20,7 @@
 #include "pool/call_terms.hpp"
 #include "pool/lane.hpp"
 #include "pool/retry_policy.hpp"
+#include "pool/watchers.hpp"
 
 namespace mp::pool {
 
@@ -140,12 +141,6 @@ class TaskBytes {
     };
 };
 
-/// Who is told when something is over.
-struct Watcher {
-    std::shared_ptr<detail::Completion> completion;
-    bool watched = false;               // counted in the callback thread's expectations
-};
-
 }  // namespace mp::pool
 
 namespace mp::detail {
@@ -168,7 +163,6 @@ struct PoolTask final : PendingTask {
         ByTime::iterator limit{};
         ByTime::iterator again{};                 // while it is delayed
         std::exception_ptr error;
-        std::vector<pool::Watcher> watchers;      // told when it is done
     };
 
     static constexpr std::uint64_t no_index = ~std::uint64_t(0);
@@ -186,6 +180,7 @@ struct PoolTask final : PendingTask {
     std::uint64_t call = 0;                       // its number among the pool's calls
     std::uint64_t index = no_index;               // in a stream
     std::uint32_t label_number = 0;               // on the status page
+    pool::Watchers watchers;                      // told when it is done
 
     Rare& rarely() {
         if (!rare) rare = std::make_unique<Rare>();

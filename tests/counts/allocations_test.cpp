@@ -55,6 +55,21 @@ TEST_F(Allocations, ATaskCostsTheWorkerNone) {
     EXPECT_LE(after - before, 10U) << "for 10000 tasks";
 }
 
+// But for what each stream has for those under way.
+TEST_F(Allocations, AnElementOfAStreamCostsTheCallerNone) {
+    constexpr int elements = 100'000;
+    mp::Pool pool(2);
+    const auto take = [&](auto&& results) {
+        const auto before = allocations();
+        for (const int result : results) static_cast<void>(result);
+        return static_cast<double>(allocations() - before) / elements;
+    };
+    take(pool.imap_unordered(identity, mp::range(0, elements)));
+    EXPECT_LE(take(pool.imap_unordered(identity, mp::range(0, elements))), 0.01);
+    // A list in pieces of 32.
+    EXPECT_LE(take(pool.imap(identity, mp::range(0, elements))), 0.05);
+}
+
 TEST_F(Allocations, AnElementOfAMapCostsNobodyAny) {
     mp::Pool pool(1);
     pool.map(identity, mp::range(0, 1000));

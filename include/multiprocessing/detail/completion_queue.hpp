@@ -29,6 +29,10 @@ class MP_EXPORT CompletionQueue {
 
     /// `tag` is what next() says when it is over. What is over already comes at once.
     void add(std::shared_ptr<Pending> pending, std::uint64_t tag = 0);
+    /// The same for work that does not exist yet: what is to be told of it (TaskSpec::completion), and then, at once, the
+    /// work that was given that.
+    const std::shared_ptr<Completion>& next_completion();
+    void add_told(std::shared_ptr<Pending> pending, std::uint64_t tag = 0);
     /// Waits for the next that is over; nothing when none is left or `seconds` (below zero: no limit) have passed.
     std::optional<Done> next(double seconds);
     /// Added and not given out by next().

@@ -49,6 +49,16 @@ class PreparedCallable {
     virtual ~PreparedCallable();
 };
 
+/// Told that something is over, once, by whichever thread notices it, with an engine's lock held: it is short, does not
+/// throw and calls no engine.
+class Completion {
+  public:
+    virtual void completed() noexcept = 0;
+
+  protected:
+    ~Completion() = default;
+};
+
 /// One call of submit. Needed until the engine's function returns.
 struct TaskSpec {
     CallableSpec callable{};
@@ -57,6 +67,7 @@ struct TaskSpec {
     std::uint64_t call = 0;                                       ///< Engine::number_call()
     const serial::Writer* arguments = nullptr;
     const CallOptions* options = nullptr;
+    std::shared_ptr<Completion> completion{};  ///< told when it is over, as by Pending::notify() without `watched`
 };
 
 /// Where the encoded inputs of a map are written before the call, so that the engine need not copy them.
@@ -93,16 +104,6 @@ struct MapSpec {
 class Bell;
 class CallbackThread;
 class Engine;
-
-/// Told that something is over, once, by whichever thread notices it, with an engine's lock held: it is short, does not
-/// throw and calls no engine.
-class Completion {
-  public:
-    virtual void completed() noexcept = 0;
-
-  protected:
-    ~Completion() = default;
-};
 
 /// What an engine was given to do. Dropping it changes nothing: the work is done all the same. Any thread.
 class MP_EXPORT Pending {
