@@ -2,10 +2,12 @@
 // until it is gone.
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -67,14 +69,58 @@ void spawn_by_hand() {
     wait_for(pid);
 }
 
+// The least that a process forked elsewhere takes here: a byte to a small process, which forks one that leaves at once, and
+// its status back. Nothing is handed over, nothing is watched.
+class BareForkServer {
+  public:
+    BareForkServer() {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::close(ends[0]);
+            serve(ends[1]);
+        }
+        ::close(ends[1]);
+        socket_ = ends[0];
+    }
+    ~BareForkServer() {
+        ::close(socket_);
+        wait_for(pid_);
+    }
+    BareForkServer(const BareForkServer&) = delete;
+
+    void start_and_join() const {
+        char order = 0;
+        int how = 1;
+        if (::write(socket_, &order, 1) != 1 || ::read(socket_, &how, sizeof how) != sizeof how || how != 0) std::abort();
+    }
+
+  private:
+    [[noreturn]] static void serve(int socket) {
+        char order;
+        while (::read(socket, &order, 1) == 1) {
+            const pid_t pid = ::fork();
+            if (pid == 0) ::_exit(0);
+            int how = 0;
+            if (::waitpid(pid, &how, 0) != pid || ::write(socket, &how, sizeof how) != sizeof how) break;
+        }
+        ::_exit(0);
+    }
+
+    pid_t pid_ = 0;
+    int socket_ = -1;
+};
+
 // Each of a burst of short turns: one alone is too short for the clock of a busy machine.
-std::function<double()> each(int times, void (*work)()) {
+std::function<double()> each(int times, std::function<void()> work) {
     return milliseconds([=] {
         for (int i = 0; i < times; ++i) work();
     });
 }
 
-void process_rows(bench::Suite& suite, const std::string& caller, std::size_t size, int times) {
+void process_rows(bench::Suite& suite, const BareForkServer& bare, const std::string& caller, std::size_t size,
+                  int times) {
     const std::string name = "Process start and join, caller of " + caller;
     if (!suite.wants(name)) return;
     const Ballast ballast(size);
@@ -86,6 +132,7 @@ void process_rows(bench::Suite& suite, const std::string& caller, std::size_t si
         .ours = {"forkserver", per_process(each(times, [] { start_and_join(mp::StartMethod::forkserver); }))},
         .peers = {{"mp::Process, spawn", per_process(each(times, [] { start_and_join(mp::StartMethod::spawn); }))},
                   {"mp::Process, fork", per_process(each(times, [] { start_and_join(mp::StartMethod::fork); }))},
+                  {"a bare fork server", per_process(each(times, [&] { bare.start_and_join(); }))},
                   {"fork(2) and waitpid", per_process(each(times, fork_by_hand))},
                   {"posix_spawn of true", per_process(each(times, spawn_by_hand))}},
         .target = 0.3,
@@ -162,9 +209,12 @@ void program_rows(bench::Suite& suite) {
 int main(int argc, char** argv) {
     bench::Suite suite("start", argc, argv);
     constexpr std::size_t mib = 1 << 20, gib = 1 << 30;
-    process_rows(suite, "10 MiB", 10 * mib, 20);
-    process_rows(suite, "1 GiB", gib, suite.quick() ? 5 : 20);
-    if (!suite.quick()) process_rows(suite, "4 GiB", 4 * gib, 10);
+    {
+        const BareForkServer bare;
+        process_rows(suite, bare, "10 MiB", 10 * mib, 20);
+        process_rows(suite, bare, "1 GiB", gib, suite.quick() ? 5 : 20);
+        if (!suite.quick()) process_rows(suite, bare, "4 GiB", 4 * gib, 10);
+    }
 
     suite.run({.name = "pool of 8 ready",
                .unit = "ms",

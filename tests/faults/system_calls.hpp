@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <ostream>
 #include <string>
 
 namespace mp::test {
@@ -12,6 +13,7 @@ struct Fault {
     /// What errno says; 0: it succeeds, but with one byte only of what was asked for.
     int error;
 };
+inline void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.call << ", errno " << fault.error; }
 
 /// From here on the n-th such call of this process, by any thread, fails (n = 0: the next one). Once.
 void arm(const Fault& fault, int n);

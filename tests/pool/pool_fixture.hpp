@@ -19,6 +19,10 @@
 #include "support/leak_check.hpp"
 #include "support/sanitizers.hpp"
 
+namespace mp {
+inline void PrintTo(const EngineChoice& engine, std::ostream* out) { *out << engine.limits().name; }
+}  // namespace mp
+
 namespace mp::test {
 
 using namespace std::chrono_literals;

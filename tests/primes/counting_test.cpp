@@ -3,6 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <ostream>
+
+namespace primes {
+static void PrintTo(Method method, std::ostream* out) { *out << name_of(method); }
+}  // namespace primes
 
 namespace {
 

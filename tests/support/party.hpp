@@ -19,6 +19,7 @@
 #include <exception>
 #include <future>
 #include <memory>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -44,9 +45,10 @@ inline StartMethod start_method(Method method) {
     }
 }
 
-inline std::string name_of(const testing::TestParamInfo<Method>& info) {
-    return info.param == Method::threads ? "threads" : std::string(to_string(start_method(info.param)));
+inline void PrintTo(Method method, std::ostream* out) {
+    *out << (method == Method::threads ? "threads" : to_string(start_method(method)));
 }
+inline std::string name_of(const testing::TestParamInfo<Method>& info) { return testing::PrintToString(info.param); }
 
 /// Calls a function of no state; a result other than 0 fails, for a process the way an exception does.
 template <class F>
