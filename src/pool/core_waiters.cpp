@@ -1,5 +1,8 @@
 // Who is told when a task or a map is over, and waiting for whatever comes first.
 #include <algorithm>
+#include <thread>
+
+#include <multiprocessing/cpu_count.hpp>
 
 #include "pool/core.hpp"
 
@@ -43,16 +46,33 @@ void PoolCore::expect_any(const Lock&, int change) {
 
 bool PoolCore::help(const std::function<bool()>& done, double seconds) {
     require_owner();
+    const auto deadline =
+        seconds < 0 ? base::Deadline::never() : base::Deadline::after(std::chrono::duration<double>(seconds));
     {
         Lock lock(mutex_);
+        if (let_results_gather(lock, done, deadline)) return true;
         expect_any(lock, 1);
     }
-    const bool in_time = work_until(
-        [&](const Lock&) { return done(); },
-        seconds < 0 ? base::Deadline::never() : base::Deadline::after(std::chrono::duration<double>(seconds)));
+    const bool in_time = work_until([&](const Lock&) { return done(); }, deadline);
     Lock lock(mutex_);
     expect_any(lock, -1);
     return in_time;
+}
+
+// Where workers have all CPUs, looking out for results takes one of them a CPU, and being woken for each takes its worker
+// longer than a short task. So while they have enough to do this sleeps a little, and takes what has come by then. True
+// when that is something.
+bool PoolCore::let_results_gather(Lock& lock, const std::function<bool()>& done, base::Deadline deadline) {
+    constexpr std::chrono::microseconds little(100);
+    if (workers_.size() < cpu_count()) return false;
+    pump(lock);
+    if (done()) return true;
+    if (schedule_.backlog() < 2 * little) return false;
+    lock.unlock();
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(little, deadline.left().value_or(little)));
+    lock.lock();
+    pump(lock);
+    return done();
 }
 
 // Enough for each worker to have twice what it may hold, up to what the caches still hold.

@@ -2,6 +2,7 @@
 // no memory, no clock of its own.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -72,6 +73,10 @@ class Schedule {
     std::size_t waiting() const { return waiting_.size(); }
     std::size_t assigned() const { return assigned_; }
     std::size_t assigned(Worker worker) const { return workers_[worker].tasks.size(); }
+    /// About how long the workers are busy with what they have.
+    std::chrono::nanoseconds backlog() const {
+        return std::chrono::nanoseconds(workers_.empty() ? 0 : assigned_ * mean_ns_ / workers_.size());
+    }
     /// How many tasks a worker may hold now.
     std::size_t window() const { return window_; }
 

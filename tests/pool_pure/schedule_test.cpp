@@ -146,6 +146,16 @@ TEST(Schedule, TheNewestTaskOfAWorkerCanBeTakenBackForAnother) {
     EXPECT_EQ(assignment->worker, 1U);
 }
 
+TEST(Schedule, KnowsAboutHowLongItsWorkersAreBusy) {
+    Schedule schedule = opened(2);
+    for (Schedule::Task task = 1; task <= 6; ++task) schedule.submit(task);
+    ASSERT_TRUE(schedule.next());
+    EXPECT_EQ(schedule.backlog().count(), 0);  // how long a task takes is not known yet
+    EXPECT_TRUE(schedule.done(0, 1000) || schedule.done(1, 1000));
+    while (schedule.next()) continue;
+    EXPECT_EQ(schedule.backlog(), std::chrono::nanoseconds(schedule.assigned() * 1000 / 2));
+}
+
 TEST(Schedule, AForgottenTaskLeavesTheOthersInOrder) {
     Schedule schedule = opened(1);
     for (Schedule::Task task = 1; task <= 9; ++task) schedule.submit(task);
