@@ -204,7 +204,7 @@ struct CallOptions {
     /// Names the call in messages: `label(#7, attempt 1): …` instead of the function's name.
     std::string label{};
     /// Of imap and its kin: elements that are taken from the input ahead of the result that is being used. Left out: a
-    /// few for each worker while tasks take long, thousands while they take microseconds. Zero and less are refused.
+    /// few for each worker while tasks take long, 256 for each while they take microseconds. Zero and less are refused.
     std::optional<std::int64_t> window{};
     /// The same in bytes of arguments, as sent, and of results, as far as they can be foreseen. At least one element is
     /// always under way.
