@@ -35,6 +35,7 @@ void PoolCore::start() {
         const Lock lock(mutex_);
         look_around(lock);
     }
+    oom_ = os::OomCounters::now();
     try {
         for (std::size_t i = 0; i < workers_.size(); ++i) {
             Worker worker = launch(i);
@@ -58,7 +59,6 @@ void PoolCore::start() {
         }
         throw;
     }
-    oom_ = os::OomCounters::now();
     started_.store(true, std::memory_order_release);
 }
 
