@@ -153,9 +153,10 @@ class Pool {
     }
 
     /// f(element) for its effects. The elements of an mp::Array, or of a span of one or of an mp::SharedMemory, are passed
-    /// by reference and changed in place: nothing is copied, and the memory is named to each worker once. A span of other
-    /// memory is refused with std::invalid_argument. Elements of other ranges are copies. Returns when all are done;
-    /// throws the error of the first that failed. What a failed or retried element has changed stays changed.
+    /// by reference and changed in place: nothing is copied, and workers keep the memory mapped from call to call, as long
+    /// as this process has it. A span of other memory is refused with std::invalid_argument. Elements of other ranges are
+    /// copies. Returns when all are done; throws the error of the first that failed. What a failed or retried element has
+    /// changed stays changed.
     template <class F, class Range>
     void for_each(F&& function, Range&& range, const CallOptions& options = {}) {
         using Function = std::decay_t<F>;

@@ -30,6 +30,7 @@
 #include "pool/insight.hpp"
 #include "pool/interrupt.hpp"
 #include "pool/job.hpp"
+#include "pool/kept_places.hpp"
 #include "os/memory_limit.hpp"
 #include "pool/lane.hpp"
 #include "pool/last_words.hpp"
@@ -253,6 +254,7 @@ class PoolCore final : public Engine, public trace::Source {
     void conclude(const Lock& lock, const std::shared_ptr<pool::Job>& job);
     void end(const Lock& lock, pool::Job& job);
     void release(const Lock& lock, pool::Job& job);
+    void let_go_of_callable(const Lock& lock, pool::Job& job);
     std::atomic<std::uint8_t>* states(const pool::Job& job) const;
 
     // Life and death of workers.
@@ -318,6 +320,7 @@ class PoolCore final : public Engine, public trace::Source {
     std::vector<Leaving> leaving_;                   // buried already
     std::vector<std::shared_ptr<pool::Job>> jobs_;
     pool::CallableTable callables_;
+    pool::KeptPlaces places_;
     pool::Insight insight_;
     pool::GlobalsCheck globals_;
     std::uint64_t next_lane_ = 1;

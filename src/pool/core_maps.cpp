@@ -132,6 +132,7 @@ std::shared_ptr<PendingMap> PoolCore::map(const MapSpec& spec) {
     job->chunk = static_cast<std::uint64_t>(spec.options->chunk_size.value_or(0));
     job->encoded = spec.encoded_results;
     job->worker = spec.worker;
+    job->place = spec.place;
 
     JobHeader& header = job->header;
     header.count = spec.count;
@@ -366,11 +367,19 @@ void PoolCore::release(const Lock& lock, Job& job) {
         }
     }
     job.lanes.clear();
-    forget(lock, std::move(job.callable));
+    let_go_of_callable(lock, job);
     // Pages stay for the next map, up to a point.
     constexpr std::uint64_t keep = 64 << 20;
     if (const auto unused = heap_.trim(keep))
         os::discard_pages(segment_file_.get(), unused->first, unused->second - unused->first);
+}
+
+// What the callable works in is worth keeping for the next call.
+void PoolCore::let_go_of_callable(const Lock& lock, Job& job) {
+    auto callable = std::move(job.callable);
+    if (const auto place = job.place.lock(); place && callable)
+        callable = places_.keep(place, std::move(callable), nudge_.get());
+    forget(lock, std::move(callable));
 }
 
 bool PoolCore::has_value(const Job& job, std::uint64_t index) const {

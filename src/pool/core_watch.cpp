@@ -35,7 +35,10 @@ void PoolCore::watch() {
             }
             std::erase_if(leaving_, [](const Leaving& one) { return one.child->status().has_value(); });
             for (const Leaving& one : leaving_) watched.push_back({one.child->sentinel(), POLLIN, 0});
-            if (children.empty() && leaving_.empty() && (stopping_ || !broken_.empty()) && questions_.empty()) return;
+            if (children.empty() && leaving_.empty() && (stopping_ || !broken_.empty()) && questions_.empty()) {
+                places_.clear();
+                return;
+            }
             next_look = next_look_;
             recording = insight_.recording();
         }
@@ -51,6 +54,7 @@ void PoolCore::watch() {
         if (pool::InterruptWatch::pressed()) end_by_interrupt();
         {
             Lock lock(mutex_);
+            for (auto& callable : places_.ended()) forget(lock, std::move(callable));
             pump(lock);
             for (std::size_t i = 0; i < children.size(); ++i) {
                 if (!watched[i + 1].revents) {

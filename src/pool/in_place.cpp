@@ -15,7 +15,7 @@ SharedPlace find_shared(const void* address, std::uint64_t size) {
             "for_each: this span is not in shared memory, so that changes to it would be lost in "
             "another process; make it the span() of an mp::Array or an mp::SharedMemory");
     const auto offset = static_cast<std::uint64_t>(static_cast<const std::byte*>(address) - segment->data());
-    return {serial::Handle::duplicate(segment->fd()), offset};
+    return {segment, serial::Handle::duplicate(segment->fd()), offset};
 }
 
 SharedStretch attach_shared(const serial::Handle& file, std::uint64_t offset, std::uint64_t size) {

@@ -27,6 +27,7 @@ struct PoolJob {
     std::uint64_t group = 1;                 // elements of the input a position
     std::vector<std::uint64_t> blocks;       // all of it in the segment
     std::shared_ptr<pool::Callable> callable;
+    std::weak_ptr<const shm::Segment> place; // of for_each: the caller's memory in which it works
     pool::CallTerms terms;
     std::uint32_t label_number = 0;          // on the status page
     std::uint64_t chunk = 0;

@@ -94,12 +94,22 @@ Segment::Pointer Segment::find(const void* address, std::uint64_t size) {
     return nullptr;
 }
 
+void Segment::watch_end(std::weak_ptr<SegmentWatcher> watcher) const {
+    const std::scoped_lock hold(Registry::get().mutex);
+    std::erase_if(watchers_, [](const auto& one) { return one.expired(); });
+    watchers_.push_back(std::move(watcher));
+}
+
 Segment::~Segment() {
-    auto& registry = Registry::get();
-    const std::scoped_lock hold(registry.mutex);
-    const auto known = registry.segments.find({device_, inode_});
-    // Another thread may have attached the same file anew since our last owner let go.
-    if (known != registry.segments.end() && known->second.expired()) registry.segments.erase(known);
+    {
+        auto& registry = Registry::get();
+        const std::scoped_lock hold(registry.mutex);
+        const auto known = registry.segments.find({device_, inode_});
+        // Another thread may have attached the same file anew since our last owner let go.
+        if (known != registry.segments.end() && known->second.expired()) registry.segments.erase(known);
+    }
+    for (const auto& one : watchers_)
+        if (const auto watcher = one.lock()) watcher->segment_ended();
 }
 
 }  // namespace mp::shm

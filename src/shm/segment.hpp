@@ -4,12 +4,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/expected.hpp"
 #include "os/mapping.hpp"
 #include "os/unique_fd.hpp"
 
 namespace mp::shm {
+
+/// Told by the thread that lets go of a segment last, whatever that holds: it is short and takes no lock.
+class SegmentWatcher {
+  public:
+    virtual void segment_ended() noexcept = 0;
+
+  protected:
+    ~SegmentWatcher() = default;
+};
 
 class Segment {
   public:
@@ -31,6 +41,9 @@ class Segment {
     std::size_t size() const { return mapping_.size(); }
     int fd() const { return file_.get(); }
 
+    /// Has `watcher` told, if it is still there, when this segment has no owner left in this process.
+    void watch_end(std::weak_ptr<SegmentWatcher> watcher) const;
+
     ~Segment();
     Segment(const Segment&) = delete;
     Segment& operator=(const Segment&) = delete;
@@ -44,6 +57,7 @@ class Segment {
     os::UniqueFd file_;
     os::Mapping mapping_;
     std::uint64_t device_, inode_;
+    mutable std::vector<std::weak_ptr<SegmentWatcher>> watchers_;  // under the registry's lock
 };
 
 /// Whether `bytes` more can be taken without driving the system into its out-of-memory killer: compares with

@@ -26,6 +26,10 @@ namespace mp {
 struct CallOptions;
 }  // namespace mp
 
+namespace mp::shm {
+class Segment;
+}  // namespace mp::shm
+
 namespace mp::trace {
 class ProgressDisplay;
 }  // namespace mp::trace
@@ -99,6 +103,8 @@ struct MapSpec {
     std::optional<std::size_t> worker{};
     std::uint64_t call = 0;  ///< Engine::number_call()
     const CallOptions* options = nullptr;
+    /// The caller's memory in which the callable works. Whoever has mapped it for that may keep it as long as the caller.
+    std::shared_ptr<const shm::Segment> place{};
 };
 
 class Bell;

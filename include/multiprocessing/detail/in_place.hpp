@@ -18,6 +18,7 @@ namespace mp::detail {
 
 /// A stretch of this process's memory that other processes can map.
 struct SharedPlace {
+    std::shared_ptr<const shm::Segment> memory;
     serial::Handle file;
     std::uint64_t offset = 0;  ///< from the beginning of the file
 };
@@ -110,6 +111,7 @@ void for_each_in_place(Engine& engine, const F& function, std::span<T> span, con
     spec.count = span.size();
     spec.call = engine.number_call();
     spec.options = &options;
+    spec.place = place.memory;
     const auto map = engine.map(spec);
     wait_for(*map, options);
     if (auto error = map->first_error()) std::rethrow_exception(std::move(error));
