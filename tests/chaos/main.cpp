@@ -415,9 +415,18 @@ int kill_parents(const Options& options, const char* program) {
         }
         ::kill(victim.pid(), SIGKILL);
         const auto killed = Clock::now();
-        while (!marked.all().empty() && Clock::now() - killed < 2s) std::this_thread::sleep_for(5ms);
-        longest = std::max(longest, Clock::now() - killed);
-        for (const pid_t pid : marked.all()) wrong.push_back("outlived its caller by 2 s: " + std::to_string(pid));
+        // One that executes its program at that moment shows no mark: so nobody is to be seen three times in a row.
+        auto gone = Clock::now();
+        for (int looks = 0; looks < 3 && Clock::now() - killed < 2s; ++looks) {
+            if (!marked.all().empty()) {
+                looks = -1;
+                gone = Clock::now();
+            }
+            std::this_thread::sleep_for(5ms);
+        }
+        longest = std::max(longest, gone - killed);
+        if (Clock::now() - killed >= 2s)
+            for (const pid_t pid : marked.all()) wrong.push_back("outlived its caller by 2 s: " + std::to_string(pid));
     }
     for (const auto& left : mp::test::wait_for_no_leaks(before, 5s)) wrong.push_back("left behind: " + left);
     std::printf("chaos: seed %u: %d callers killed, %zu processes with them, the last gone after %.0f ms: %s\n", options.seed,
