@@ -124,7 +124,7 @@ void Suite::run(Row row) {
     constexpr std::chrono::seconds share(8);
     const bool late = quick_ && std::chrono::steady_clock::now() - begin_ > share;
     const double budget = late ? 0 : quick_ ? 0.5 : 5;
-    const std::size_t fewest = turns_ ? turns_ : !quick_ ? 7 : late ? 1 : 3;
+    const std::size_t fewest = turns_ ? turns_ : !quick_ ? 7 : late ? 2 : 3;
     const std::size_t most = turns_ ? turns_ : quick_ ? 9 : 25;
     std::size_t turns = 0;
     for (auto& side : sides)
