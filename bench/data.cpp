@@ -99,8 +99,8 @@ void change_block(Block& block) {
     for (double& value : block) change(value);
 }
 
-// A vector of ten million doubles, changed where it lies: one by one, each with its own blame, and in blocks, whose loop the
-// compiler makes of wide instructions as it does oneTBB's. Figures are gigabytes a second, read and written.
+// A vector of ten million doubles, changed where it lies: one by one, each with its own blame, and in blocks, whose
+// loop the compiler makes of wide instructions as it does oneTBB's. Figures are gigabytes a second, read and written.
 void in_place(bench::Suite& suite, mp::Pool& pool) {
     const std::string name = "10 million doubles in place", blocks = name + ", in blocks of 1000";
     if (!suite.wants(name) && !suite.wants(blocks)) return;
@@ -114,11 +114,12 @@ void in_place(bench::Suite& suite, mp::Pool& pool) {
                                    for (std::size_t i = part.begin(); i != part.end(); ++i) change(own[i]);
                                });
                            })};
-    suite.run({.name = name,
-               .unit = "GB/s",
-               .better = Better::higher,
-               .ours = {"mp::Pool::for_each", rate([&] { pool.for_each([](double& value) { change(value); }, shared); })},
-               .peers = {peer}});
+    suite.run(
+        {.name = name,
+         .unit = "GB/s",
+         .better = Better::higher,
+         .ours = {"mp::Pool::for_each", rate([&] { pool.for_each([](double& value) { change(value); }, shared); })},
+         .peers = {peer}});
     suite.run({.name = blocks,
                .unit = "GB/s",
                .better = Better::higher,

@@ -69,8 +69,8 @@ void spawn_by_hand() {
     wait_for(pid);
 }
 
-// The least that a process forked elsewhere takes here: a byte to a small process, which forks one that leaves at once, and
-// its status back. Nothing is handed over, nothing is watched.
+// The least that a process forked elsewhere takes here: a byte to a small process, which forks one that leaves at once,
+// and its status back. Nothing is handed over, nothing is watched.
 class BareForkServer {
   public:
     BareForkServer() {
@@ -93,7 +93,8 @@ class BareForkServer {
     void start_and_join() const {
         char order = 0;
         int how = 1;
-        if (::write(socket_, &order, 1) != 1 || ::read(socket_, &how, sizeof how) != sizeof how || how != 0) std::abort();
+        if (::write(socket_, &order, 1) != 1 || ::read(socket_, &how, sizeof how) != sizeof how || how != 0)
+            std::abort();
     }
 
   private:

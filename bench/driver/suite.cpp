@@ -139,8 +139,10 @@ void Suite::run(Row row) {
     };
     // There and back, so that nobody always comes after the same one and what that leaves in the caches.
     for (; turns < fewest || (turns < most && spent < budget); ++turns)
-        if (turns % 2 == 0) std::ranges::for_each(sides, measure);
-        else std::ranges::for_each(sides | std::views::reverse, measure);
+        if (turns % 2 == 0)
+            std::ranges::for_each(sides, measure);
+        else
+            std::ranges::for_each(sides | std::views::reverse, measure);
 
     Json json{{"name", row.name},
               {"unit", row.unit},

@@ -59,9 +59,9 @@ bool PoolCore::help(const std::function<bool()>& done, double seconds) {
     return in_time;
 }
 
-// Where workers have all CPUs, looking out for results takes one of them a CPU, and being woken for each takes its worker
-// longer than a short task. So while they have enough to do this sleeps a little, and takes what has come by then. True
-// when that is something.
+// Where workers have all CPUs, looking out for results takes one of them a CPU, and being woken for each takes its
+// worker longer than a short task. So while they have enough to do this sleeps a little, and takes what has come by
+// then. True when that is something.
 bool PoolCore::let_results_gather(Lock& lock, const std::function<bool()>& done, base::Deadline deadline) {
     constexpr std::chrono::microseconds little(100);
     if (workers_.size() < cpu_count()) return false;

@@ -33,9 +33,8 @@ class KeptPlaces::Bell final : public shm::SegmentWatcher {
 
 std::shared_ptr<Callable> KeptPlaces::keep(const shm::Segment::Pointer& place, std::shared_ptr<Callable> callable,
                                            int doorbell) noexcept {
-    const auto known = std::ranges::find_if(places_, [&](const Place& one) {
-        return !one.memory.owner_before(place) && !place.owner_before(one.memory);
-    });
+    const auto known = std::ranges::find_if(
+        places_, [&](const Place& one) { return !one.memory.owner_before(place) && !place.owner_before(one.memory); });
     if (known != places_.end()) return std::exchange(known->callable, std::move(callable));
     try {
         if (!bell_) {

@@ -9,12 +9,12 @@
 
 namespace mp::pool {
 
-/// A worker has such memory mapped as long as it knows a callable that works in it: to map it takes longer than many a call.
-/// So the last callable of each place is kept until the caller lets go of the memory. Under the pool's lock.
+/// A worker has such memory mapped as long as it knows a callable that works in it: to map it takes longer than many a
+/// call. So the last callable of each place is kept until the caller lets go of the memory. Under the pool's lock.
 class KeptPlaces {
   public:
-    /// Instead of the place's last callable, which is returned, to be forgotten; as is this one where there is no memory or
-    /// descriptor left to keep it. `doorbell`, an eventfd, is rung when the caller lets go of the memory.
+    /// Instead of the place's last callable, which is returned, to be forgotten; as is this one where there is no
+    /// memory or descriptor left to keep it. `doorbell`, an eventfd, is rung when the caller lets go of the memory.
     std::shared_ptr<Callable> keep(const shm::Segment::Pointer& place, std::shared_ptr<Callable> callable,
                                    int doorbell) noexcept;
     /// The callables of places that the caller has let go of since the last call, to be forgotten.

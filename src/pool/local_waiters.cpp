@@ -16,8 +16,8 @@ void LocalEngine::finish(Lock&, LocalTask& task) {
     task.watchers.tell();
 }
 
-bool LocalEngine::notify(const std::atomic<bool>& done, pool::Watchers& watchers, std::shared_ptr<Completion> completion,
-                         bool watched) {
+bool LocalEngine::notify(const std::atomic<bool>& done, pool::Watchers& watchers,
+                         std::shared_ptr<Completion> completion, bool watched) {
     const Lock lock(mutex_);
     if (done.load(std::memory_order_relaxed)) return false;
     watchers.add(std::move(completion), watched ? &callbacks_ : nullptr);

@@ -60,7 +60,7 @@ base::Expected<Segment::Pointer> Segment::attach(os::UniqueFd file, std::uint64_
 }
 
 base::Expected<Segment::Pointer> Segment::adopt(os::UniqueFd file, std::uint64_t least_size) {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(file.get(), &status) != 0) return base::last_error();
     const auto size = static_cast<std::uint64_t>(status.st_size);
     if (!S_ISREG(status.st_mode) || size == 0 || size < least_size) return base::error_of(EBADMSG);
@@ -88,7 +88,8 @@ Segment::Pointer Segment::find(const void* address, std::uint64_t size) {
         auto segment = known.lock();
         if (!segment) continue;
         const auto from = reinterpret_cast<std::uintptr_t>(segment->data());
-        if (begin >= from && begin - from <= segment->size() && size <= segment->size() - (begin - from)) return segment;
+        if (begin >= from && begin - from <= segment->size() && size <= segment->size() - (begin - from))
+            return segment;
         others.push_back(std::move(segment));
     }
     return nullptr;

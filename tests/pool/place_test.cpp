@@ -1,11 +1,12 @@
-// What workers have mapped of the memory that for_each works in: they keep it as long as the caller does, and no longer.
+// What workers have mapped of the memory that for_each works in: they keep it as long as the caller does, and no
+// longer.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -60,7 +61,7 @@ std::set<std::string> places(pid_t pid, const std::string& inode) {
 int descriptors(const std::string& inode) {
     int count = 0;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        struct stat status {};
+        struct stat status{};
         if (::stat(entry.path().c_str(), &status) == 0 && std::to_string(status.st_ino) == inode) ++count;
     }
     return count;
