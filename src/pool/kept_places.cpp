@@ -35,20 +35,28 @@ std::shared_ptr<Callable> KeptPlaces::keep(const shm::Segment::Pointer& place, s
                                            int doorbell) noexcept {
     const auto known = std::ranges::find_if(
         places_, [&](const Place& one) { return !one.memory.owner_before(place) && !place.owner_before(one.memory); });
-    if (known != places_.end()) return std::exchange(known->callable, std::move(callable));
+    if (known != places_.end()) {
+        std::rotate(known, known + 1, places_.end());
+        return std::exchange(places_.back().callable, std::move(callable));
+    }
     try {
         if (!bell_) {
             auto own = os::UniqueFd::duplicate(doorbell);
             if (!own) return callable;
             bell_ = std::make_shared<Bell>(std::move(own));
         }
-        places_.reserve(places_.size() + 1);
+        places_.reserve(most);
         place->watch_end(bell_);
     } catch (const std::bad_alloc&) {
         return callable;
     }
+    std::shared_ptr<Callable> too_many;
+    if (places_.size() == most) {
+        too_many = std::move(places_.front().callable);
+        places_.erase(places_.begin());
+    }
     places_.push_back({place, std::move(callable)});
-    return nullptr;
+    return too_many;
 }
 
 std::vector<std::shared_ptr<Callable>> KeptPlaces::ended() {

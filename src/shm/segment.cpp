@@ -97,7 +97,9 @@ Segment::Pointer Segment::find(const void* address, std::uint64_t size) {
 
 void Segment::watch_end(std::weak_ptr<SegmentWatcher> watcher) const {
     const std::scoped_lock hold(Registry::get().mutex);
-    std::erase_if(watchers_, [](const auto& one) { return one.expired(); });
+    std::erase_if(watchers_, [&](const auto& one) {
+        return one.expired() || (!one.owner_before(watcher) && !watcher.owner_before(one));
+    });
     watchers_.push_back(std::move(watcher));
 }
 

@@ -41,7 +41,7 @@ class Segment {
     std::size_t size() const { return mapping_.size(); }
     int fd() const { return file_.get(); }
 
-    /// Has `watcher` told, if it is still there, when this segment has no owner left in this process.
+    /// Has `watcher` told, once and if it is still there, when this segment has no owner left in this process.
     void watch_end(std::weak_ptr<SegmentWatcher> watcher) const;
 
     ~Segment();

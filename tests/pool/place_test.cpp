@@ -127,6 +127,26 @@ TEST_P(PoolPlaces, AreMappedAnewByAWorkersReplacement) {
     EXPECT_EQ(places(worker_of(pool), inode).size(), 1u);
 }
 
+// Each takes a descriptor of the worker: those that were not used for longest give way.
+TEST_P(PoolPlaces, AreSoMany) {
+    Pool pool(options(1));
+    std::vector<Array<double>> arrays;
+    for (int round = 0; round < 2; ++round)
+        for (std::size_t i = 0; i < 70; ++i) {
+            if (round == 0) arrays.emplace_back(10);
+            pool.for_each(one_more, arrays[i]);
+        }
+    const auto mapped = [&](std::size_t i) {
+        return !places(worker_of(pool), inode_of(arrays[i].span().data())).empty();
+    };
+    EXPECT_TRUE(eventually([&] { return !mapped(0); }));
+    EXPECT_TRUE(mapped(69));
+    EXPECT_EQ(arrays[0].span().front(), 2);
+    arrays.clear();
+    pool.for_each(one_more, arrays.emplace_back(10));
+    EXPECT_TRUE(mapped(0));
+}
+
 TEST_P(PoolPlaces, MayOutliveThePoolAndEndAfterItWasClosed) {
     Pool pool(options(1));
     Array<double> lasting(1000);
