@@ -255,8 +255,12 @@ void PoolCore::finish(const Lock& lock, PoolTask& task, pool::TaskBytes result) 
     // The ledger's hold on the task.
     const auto self = std::move(task.self);
     task.state.store(PoolTask::State::done, std::memory_order_release);
-    if (!task.watchers.empty()) tell(lock, task.watchers);
-    if (waiting_callers_ > 1) wake_callers();
+    if (!task.watchers.empty()) {
+        task.watchers.tell();
+        wake_callers();
+    } else if (waiting_callers_ > 1) {
+        wake_callers();
+    }
 }
 
 void PoolCore::fail(const Lock& lock, PoolTask& task, std::exception_ptr error) {

@@ -291,9 +291,8 @@ class PoolCore final : public Engine, public trace::Source {
     void settle_output() {
         if (relay_) relay_->settle();
     }
-    void tell(const Lock& lock, pool::Watchers& watchers);
     void expect_any(const Lock& lock, int change);
-    bool let_results_gather(Lock& lock, const std::function<bool()>& done, base::Deadline deadline);
+    bool let_results_gather(const std::function<bool()>& done, base::Deadline deadline);
     bool anything_left(const Lock&) const {
         return schedule_.waiting() + schedule_.assigned() + delayed_.size() + questions_.size() > 0 || asking_ || !jobs_.empty();
     }

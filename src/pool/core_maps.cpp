@@ -342,7 +342,7 @@ void PoolCore::end(const Lock& lock, Job& job) {
     if (os::logs(LogLevel::debug)) [[unlikely]]
         os::LogLine(LogLevel::debug, "map.ended").add("pool", options_.name).add("elements", job.count).add("failed", job.errors.size());
     std::erase_if(jobs_, [&](const auto& other) { return other.get() == &job; });
-    tell(lock, job.watchers);
+    job.watchers.tell();
     if (job.abandoned) release(lock, job);
     wake_callers();
 }

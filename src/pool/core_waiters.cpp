@@ -29,13 +29,6 @@ void PoolCore::forget(pool::Watchers& watchers, const Completion& completion) {
     watchers.remove(completion);
 }
 
-// Something is over.
-void PoolCore::tell(const Lock&, pool::Watchers& watchers) {
-    if (watchers.empty()) return;
-    watchers.tell();
-    wake_callers();
-}
-
 // While somebody waits for whatever comes first, workers tell of each result.
 void PoolCore::expect_any(const Lock&, int change) {
     awaiting_any_ += change;
@@ -48,9 +41,9 @@ bool PoolCore::help(const std::function<bool()>& done, double seconds) {
     require_owner();
     const auto deadline =
         seconds < 0 ? base::Deadline::never() : base::Deadline::after(std::chrono::duration<double>(seconds));
+    if (let_results_gather(done, deadline)) return settle_output(), true;
     {
         Lock lock(mutex_);
-        if (let_results_gather(lock, done, deadline)) return true;
         expect_any(lock, 1);
     }
     const bool in_time = work_until([&](const Lock&) { return done(); }, deadline);
@@ -62,9 +55,10 @@ bool PoolCore::help(const std::function<bool()>& done, double seconds) {
 // Where workers have all CPUs, looking out for results takes one of them a CPU, and being woken for each takes its
 // worker longer than a short task. So while they have enough to do this sleeps a little, and takes what has come by
 // then. True when that is something.
-bool PoolCore::let_results_gather(Lock& lock, const std::function<bool()>& done, base::Deadline deadline) {
+bool PoolCore::let_results_gather(const std::function<bool()>& done, base::Deadline deadline) {
     constexpr std::chrono::microseconds little(100);
     if (workers_.size() < cpu_count()) return false;
+    Lock lock(mutex_);
     pump(lock);
     if (done()) return true;
     if (schedule_.backlog() < 2 * little) return false;
