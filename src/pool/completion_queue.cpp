@@ -103,6 +103,8 @@ std::optional<CompletionQueue::Done> CompletionQueue::next(double seconds) {
     State::Slot& slot = state.slots[number];
     state.free.push_back(number);
     --state.left;
+    // Whoever noticed it need not have waited for what it printed.
+    slot.pending->engine().settle();
     return Done{slot.tag, std::move(slot.pending)};
 }
 

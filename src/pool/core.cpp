@@ -186,12 +186,12 @@ bool PoolCore::work_until(const std::function<bool(const Lock&)>& done, base::De
         --waiting_callers_;
         hand_out(lock);
     }
-    if (in_time) settle_output();
+    if (in_time) settle();
     return in_time;
 }
 
 bool PoolCore::wait(PoolTask& task, base::Deadline deadline) {
-    if (task.done()) return settle_output(), true;
+    if (task.done()) return settle(), true;
     require_owner();
     return work_until(
         [&](const Lock&) {

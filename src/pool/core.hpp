@@ -79,6 +79,9 @@ class PoolCore final : public Engine, public trace::Source {
 
     bool help(const std::function<bool()>& done, double seconds) override;
     std::size_t useful_window() const override;
+    void settle() override {
+        if (relay_) relay_->settle();
+    }
     CallbackThread& callbacks() override { return callbacks_; }
     void forget(pool::Watchers& watchers, const Completion& completion);
 
@@ -288,9 +291,6 @@ class PoolCore final : public Engine, public trace::Source {
 
     void wake_watch();
     void wake_callers();
-    void settle_output() {
-        if (relay_) relay_->settle();
-    }
     void expect_any(const Lock& lock, int change);
     bool let_results_gather(const std::function<bool()>& done, base::Deadline deadline);
     bool anything_left(const Lock&) const {

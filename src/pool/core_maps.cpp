@@ -200,7 +200,7 @@ bool PoolCore::wait(Job& job, base::Deadline deadline) {
         Lock lock(mutex_);
         return job.done;
     };
-    if (done()) return settle_output(), true;
+    if (done()) return settle(), true;
     require_owner();
     return work_until([&](const Lock&) { return job.done; }, deadline);
 }

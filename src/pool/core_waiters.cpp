@@ -41,7 +41,7 @@ bool PoolCore::help(const std::function<bool()>& done, double seconds) {
     require_owner();
     const auto deadline =
         seconds < 0 ? base::Deadline::never() : base::Deadline::after(std::chrono::duration<double>(seconds));
-    if (let_results_gather(done, deadline)) return settle_output(), true;
+    if (let_results_gather(done, deadline)) return true;
     {
         Lock lock(mutex_);
         expect_any(lock, 1);

@@ -74,6 +74,17 @@ TEST_P(PoolOutput, OfATaskIsThereWhenItsResultIs) {
     }
 }
 
+TEST_P(PoolOutput, OfAnElementIsThereWhenAStreamGivesItsResult) {
+    Pool pool(options(static_cast<int>(mp::cpu_count())));
+    const Captured out(STDOUT_FILENO);
+    const auto print = [](int n) {
+        std::printf("element %d.\n", n);
+        return n;
+    };
+    for (const int n : pool.imap_unordered(print, mp::range(0, 1000)))
+        ASSERT_THAT(out.text(), HasSubstr("element " + std::to_string(n) + ".\n"));
+}
+
 TEST_P(PoolOutput, ComesWholeLineByLineAndInOrderForEachWorker) {
     const Captured out(STDOUT_FILENO);
     {

@@ -206,6 +206,8 @@ class MP_EXPORT Engine : public std::enable_shared_from_this<Engine> {
     /// How many small tasks one caller should have under way so that no worker waits for the next: few while they take
     /// long.
     virtual std::size_t useful_window() const = 0;
+    /// What was printed by work that is over has been passed on when this returns. Waits of Pending do so themselves.
+    virtual void settle() {}
     /// Where user callbacks run.
     virtual CallbackThread& callbacks() = 0;
 
