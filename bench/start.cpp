@@ -6,10 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <multiprocessing/multiprocessing.hpp>
@@ -113,33 +115,43 @@ class BareForkServer {
     int socket_ = -1;
 };
 
-// Each of a burst of short turns: one alone is too short for the clock of a busy machine.
-std::function<double()> each(int times, std::function<void()> work) {
-    return milliseconds([=] {
-        for (int i = 0; i < times; ++i) work();
-    });
+// Milliseconds of one, on average of a burst: one alone is too short for the clock of a busy machine. With a pause
+// before each, which is not counted, everybody concerned sleeps when it comes.
+std::function<double()> each(int times, std::chrono::microseconds pause, std::function<void()> work) {
+    return [=] {
+        std::chrono::duration<double, std::milli> sum{};
+        for (int i = 0; i < times; ++i) {
+            if (pause.count() > 0) std::this_thread::sleep_for(pause);
+            const auto begin = std::chrono::steady_clock::now();
+            work();
+            sum += std::chrono::steady_clock::now() - begin;
+        }
+        return sum.count() / times;
+    };
 }
 
 void process_rows(bench::Suite& suite, const BareForkServer& bare, const std::string& caller, std::size_t size,
-                  int times) {
-    const std::string name = "Process start and join, caller of " + caller;
+                  int times, std::chrono::microseconds pause = {}) {
+    const std::string name =
+        "Process start and join, " + std::string(pause.count() > 0 ? "1 ms apart, " : "") + "caller of " + caller;
     if (!suite.wants(name)) return;
     const Ballast ballast(size);
-    auto per_process = [times](const std::function<double()>& burst) { return [=] { return burst() / times; }; };
-    bench::Row row{
-        .name = name,
-        .unit = "ms",
-        .better = Better::lower,
-        .ours = {"forkserver", per_process(each(times, [] { start_and_join(mp::StartMethod::forkserver); }))},
-        .peers = {{"mp::Process, spawn", per_process(each(times, [] { start_and_join(mp::StartMethod::spawn); }))},
-                  {"mp::Process, fork", per_process(each(times, [] { start_and_join(mp::StartMethod::fork); }))},
-                  {"a bare fork server", per_process(each(times, [&] { bare.start_and_join(); }))},
-                  {"fork(2) and waitpid", per_process(each(times, fork_by_hand))},
-                  {"posix_spawn of true", per_process(each(times, spawn_by_hand))}},
-        .target = 0.3,
-        .series = "memory of the caller in MiB|forkserver",
-        .x = static_cast<double>(size >> 20)};
-    if (size < (64 << 20))
+    const auto per_process = [&](std::function<void()> work) { return each(times, pause, std::move(work)); };
+    bench::Row row{.name = name,
+                   .unit = "ms",
+                   .better = Better::lower,
+                   .ours = {"forkserver", per_process([] { start_and_join(mp::StartMethod::forkserver); })},
+                   .peers = {{"mp::Process, spawn", per_process([] { start_and_join(mp::StartMethod::spawn); })},
+                             {"mp::Process, fork", per_process([] { start_and_join(mp::StartMethod::fork); })},
+                             {"a bare fork server", per_process([&] { bare.start_and_join(); })},
+                             {"fork(2) and waitpid", per_process(fork_by_hand)},
+                             {"posix_spawn of true", per_process(spawn_by_hand)}},
+                   .target = 0.3};
+    if (pause.count() == 0) {
+        row.series = "memory of the caller in MiB|forkserver";
+        row.x = static_cast<double>(size >> 20);
+    }
+    if (size < (64 << 20) && pause.count() == 0)
         row.peers.push_back(
             bench::script("Python Process", {python, "bench/peers/pool_start.py", "process", "1"}, in_milliseconds));
     suite.run(std::move(row));
@@ -214,6 +226,7 @@ int main(int argc, char** argv) {
         const BareForkServer bare;
         process_rows(suite, bare, "10 MiB", 10 * mib, 20);
         process_rows(suite, bare, "1 GiB", gib, suite.quick() ? 5 : 20);
+        process_rows(suite, bare, "10 MiB", 10 * mib, 20, std::chrono::milliseconds(1));
         if (!suite.quick()) process_rows(suite, bare, "4 GiB", 4 * gib, 10);
     }
 

@@ -15,8 +15,6 @@
 #include <multiprocessing/errors.hpp>
 
 #include "os/crash_report.hpp"
-#include "os/lifeline.hpp"
-#include "os/mapping.hpp"
 #include "process/failure.hpp"
 
 namespace mp::process {
@@ -144,19 +142,13 @@ void prepare_to_boot(bool is_snapshot) {
     prepare_failure_reports();
 }
 
-void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
-    auto report = os::Mapping::shared(fds.report.get(), sizeof(ReportPage));
-    if (!report) std::_Exit(255);
-    fds.report.reset();
+bool begin(ReportPage& report) {
     std::uint64_t nobody = ReportPage::not_begun;
-    if (!reinterpret_cast<ReportPage*>(report->data())
-             ->begun.compare_exchange_strong(nobody, static_cast<std::uint64_t>(::getpid()), std::memory_order_acq_rel))
-        std::_Exit(255);  // another was started in its place
+    return report.begun.compare_exchange_strong(nobody, static_cast<std::uint64_t>(::getpid()),
+                                                std::memory_order_acq_rel);
+}
 
-    // Not before that: binding is a property of the lifeline's end, which one that was started in its place has, too.
-    const auto bound = os::bind_lifeline(fds.lifeline.release());
-    if (bound && !*bound) std::_Exit(255);  // the owner has gone already
-
+void run_booted(Boot boot, os::Mapping report, BootFds fds, bool is_snapshot) {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -179,9 +171,10 @@ void run_booted(Boot boot, BootFds fds, bool is_snapshot) {
         Self self;
         os::Mapping report;
     };
-    auto* page = reinterpret_cast<ReportPage*>(report->data());
+    auto* page = reinterpret_cast<ReportPage*>(report.data());
     self_in_this_process =
-        &(new Kept{{boot.name, boot.parent_name, boot.parent_pid, boot.daemon, boot.method, page}, std::move(*report)})->self;
+        &(new Kept{{boot.name, boot.parent_name, boot.parent_pid, boot.daemon, boot.method, page}, std::move(report)})
+             ->self;
     pid_of_this_process = ::getpid();
     report_failures(*self_in_this_process);
 

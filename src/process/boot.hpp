@@ -11,6 +11,7 @@
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/serialize.hpp>
 
+#include "os/mapping.hpp"
 #include "os/unique_fd.hpp"
 #include "process/report.hpp"
 
@@ -26,10 +27,10 @@ struct SnapshotCall {
 struct Boot {
     std::string name;
     std::variant<detail::EntryId, SnapshotCall> entry;
-    std::vector<std::byte> arguments;       // for an EntryId
+    std::vector<std::byte> arguments;  // for an EntryId
     std::string parent_name;
     std::int32_t parent_pid = 0;
-    bool daemon = false;                    // what processes started from there default to
+    bool daemon = false;  // what processes started from there default to
     StartMethod method = StartMethod::forkserver;
     StartMethod default_method = StartMethod::forkserver;
     std::uint32_t umask = 0;
@@ -39,10 +40,8 @@ struct Boot {
 
 /// The descriptors that travel with a Boot, in this order; the handles of the arguments follow.
 struct BootFds {
-    os::UniqueFd lifeline;
-    os::UniqueFd report;
     os::UniqueFd directory;
-    os::UniqueFd output;                    // missing where the caller has it closed
+    os::UniqueFd output;  // missing where the caller has it closed
     os::UniqueFd error;
     std::vector<serial::Handle> handles;
 };
@@ -65,8 +64,11 @@ const Self* self();
 /// What a new process does that depends on nothing it is told. A fork server does it once, for all that it forks.
 void prepare_to_boot(bool is_snapshot);
 
-/// Runs a new process from its first step to its exit. `is_snapshot`: it is a fork of the caller, whose exit handlers
-/// and static destructors are not its own.
-[[noreturn]] void run_booted(Boot boot, BootFds fds, bool is_snapshot);
+/// Notes in the report that this process has begun. False when its owner has another in its place by now: it must not.
+bool begin(ReportPage& report);
+
+/// Runs a new process, which has begun and is bound to its lifeline, to its exit. `report`: mapped. `is_snapshot`: it
+/// is a fork of the caller, whose exit handlers and static destructors are not its own.
+[[noreturn]] void run_booted(Boot boot, os::Mapping report, BootFds fds, bool is_snapshot);
 
 }  // namespace mp::process

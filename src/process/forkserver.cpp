@@ -84,8 +84,9 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
     if (readable && !*readable) {
         ::kill(*copy, SIGKILL);
         ending_of(*copy);
-        throw Error("cannot start the fork server: the copy of this program was not ready after 60 s; do its static "
-                    "initialisers wait for something?");
+        throw Error(
+            "cannot start the fork server: the copy of this program was not ready after 60 s; do its static "
+            "initialisers wait for something?");
     }
     const auto answer = os::receive_message(socket, std::as_writable_bytes(std::span(&ready, 1)));
     // The copy has left its place to the server that it forked, or has failed; either way it ends now.
@@ -129,9 +130,9 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
     wire::Ready ready;
     const auto answer = os::receive_message(ends->first.get(), std::as_writable_bytes(std::span(&ready, 1)));
     const std::string ending = ending_of(first);
-    if (!answer || answer->size != sizeof ready)
-        throw Error("cannot make a snapshot of this process: " + ending);
-    if (ready.server == 0) throw SystemError(base::error_of(ready.error), "cannot make a snapshot of this process: fork");
+    if (!answer || answer->size != sizeof ready) throw Error("cannot make a snapshot of this process: " + ending);
+    if (ready.server == 0)
+        throw SystemError(base::error_of(ready.error), "cannot make a snapshot of this process: fork");
     auto pidfd = os::open_pidfd(ready.server);
     return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
                                         pidfd ? std::move(*pidfd) : os::UniqueFd());
@@ -177,38 +178,64 @@ bool Forkserver::wait_for_answer() const {
     return watched[0].revents != 0;
 }
 
-base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, std::span<const int> descriptors) {
-    std::lock_guard lock(mutex_);
-    // The last batch goes with the request itself.
-    constexpr std::size_t batch = 200;
-    const wire::Kind more = wire::Kind::handles;
-    std::size_t sent = 0;
-    // The fixed descriptors come first and must travel with the request; what overflows are handles at the end.
-    std::span<const int> overflow = descriptors.size() > batch ? descriptors.subspan(batch) : std::span<const int>();
-    // For example ETOOMANYREFS: the kernel limits how many descriptors are on their way.
-    const auto give_up = [&](std::error_code error) {
-        const wire::Kind forget = wire::Kind::forget;
-        if (sent > 0) static_cast<void>(send_packet(control_.get(), &forget, sizeof forget));
-        return error;
+// One message of the server: the answer to a request, or an offer, which is kept.
+base::Expected<std::optional<SpawnReply>> Forkserver::receive() {
+    std::array<std::byte, sizeof(wire::Offer)> bytes;
+    const auto message = [&]<class T>(T value) {
+        std::memcpy(&value, bytes.data(), sizeof value);
+        return value;
     };
-    for (; sent < overflow.size(); sent += batch) {
-        const auto part = overflow.subspan(sent, std::min(batch, overflow.size() - sent));
-        if (auto done = os::send_message(control_.get(), std::as_bytes(std::span(&more, 1)), part); !done)
-            return give_up(done.error());
+    bytes.fill({});
+    auto received = os::receive_message(control_.get(), bytes);
+    if (message(wire::Kind()) == wire::Kind::offer) {
+        // Without descriptors of this process for all of it there is none.
+        offer_.reset();
+        if (received && received->size == bytes.size() && received->descriptors.size() >= 4) {
+            const auto offer = message(wire::Offer());
+            auto& fds = received->descriptors;
+            offer_.emplace(offer.pid, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), std::move(fds[3]),
+                           fds.size() > 4 ? std::move(fds[4]) : os::UniqueFd(), offer.inheritance);
+        }
+        return std::optional<SpawnReply>();
     }
-    if (auto done = os::send_message(control_.get(), packet, descriptors.first(std::min(batch, descriptors.size()))); !done)
-        return give_up(done.error());
-    if (!wait_for_answer()) return base::error_of(ECONNRESET);
-    wire::Spawned reply;
-    auto received = os::receive_message(control_.get(), std::as_writable_bytes(std::span(&reply, 1)));
     if (!received) return received.error();
     if (received->size == 0) return base::error_of(ECONNRESET);
-    if (received->size != sizeof reply) return base::error_of(EPROTO);
-    if (reply.pid == 0) return base::error_of(reply.error);
-    SpawnReply result;
-    result.pid = reply.pid;
-    if (!received->descriptors.empty()) result.pidfd = std::move(received->descriptors.front());
-    return result;
+    if (received->size != sizeof(wire::Spawned)) return base::error_of(EPROTO);
+    const auto answer = message(wire::Spawned());
+    if (answer.error != 0) return base::error_of(answer.error);
+    SpawnReply reply{.pid = answer.pid, .pidfd = {}};
+    if (!received->descriptors.empty()) reply.pidfd = std::move(received->descriptors.front());
+    return std::optional(std::move(reply));
+}
+
+std::optional<Offer> Forkserver::give_to_spare(std::span<const std::byte> packet, std::span<const int> own,
+                                               std::span<const serial::Handle> handles) {
+    std::lock_guard lock(mutex_);
+    const auto now = base::Deadline::now();
+    for (auto ready = os::wait_readable(control_.get(), now); ready && *ready;
+         ready = os::wait_readable(control_.get(), now))
+        if (const auto message = receive(); !message) return std::nullopt;  // the server is gone
+    auto offer = std::exchange(offer_, std::nullopt);
+    if (!offer || offer->inheritance != Inheritance::of(pid_)) return std::nullopt;
+    if (!send_order(offer->order.get(), packet, own, handles)) return std::nullopt;
+    // In the same breath, so that the server hears of it before of any other request. One that is gone need not know.
+    static_cast<void>(send(control_.get(), wire::Taken{.pid = offer->pid}));
+    return offer;
+}
+
+base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, std::span<const int> own,
+                                             std::span<const serial::Handle> handles) {
+    std::lock_guard lock(mutex_);
+    if (auto sent = send_order(control_.get(), packet, own, handles); !sent) return sent.error();
+    while (true) {
+        if (!wait_for_answer()) return base::error_of(ECONNRESET);
+        auto answer = receive();
+        if (!answer) return answer.error();
+        if (!*answer) continue;
+        // A spare that nobody was sent to is not kept: it would hold descriptors until the next start.
+        if ((*answer)->pid != 0) offer_.reset();
+        return **std::move(answer);
+    }
 }
 
 base::Expected<void> Forkserver::signal(pid_t pid, int signal) {

@@ -3,17 +3,27 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "base/expected.hpp"
 #include "os/fork_private.hpp"
+#include "process/order.hpp"
 #include "process/wire.hpp"
 
 namespace mp::process {
 
 struct SpawnReply {
-    pid_t pid = 0;
+    pid_t pid = 0;       // 0: there is a spare that the order may be given to
     os::UniqueFd pidfd;  // missing where the kernel has none
+};
+
+/// A process that a server has forked in advance, as its owner holds it: it dies with `lifeline`.
+struct Offer {
+    pid_t pid = 0;
+    os::UniqueFd order, status, lifeline, report;
+    os::UniqueFd pidfd;  // missing where there was no descriptor left for it
+    Inheritance inheritance;
 };
 
 /// A connection to one server. Any thread.
@@ -39,19 +49,26 @@ class Forkserver {
     /// False when the owner has changed its user or group since: processes from here would have the rights of before.
     bool has_callers_rights() const;
 
-    /// Sends one request and waits for the answer. EPIPE or ECONNRESET when the server is gone.
-    base::Expected<SpawnReply> spawn(std::span<const std::byte> packet, std::span<const int> descriptors);
+    /// Gives an order to the spare, if there is one that is like what the server would fork now. It may yet end before
+    /// it begins.
+    std::optional<Offer> give_to_spare(std::span<const std::byte> packet, std::span<const int> own,
+                                       std::span<const serial::Handle> handles);
+    /// Sends an order to the server and waits for the answer. EPIPE or ECONNRESET when the server is gone.
+    base::Expected<SpawnReply> spawn(std::span<const std::byte> packet, std::span<const int> own,
+                                     std::span<const serial::Handle> handles);
     base::Expected<void> signal(pid_t pid, int signal);
 
   private:
     bool wait_for_answer() const;
+    base::Expected<std::optional<SpawnReply>> receive();
 
-    std::mutex mutex_;           // one request at a time
+    std::mutex mutex_;  // one request at a time; guards offer_
     os::ForkPrivateFd control_;
     pid_t pid_;
     const uid_t user_;
     const gid_t group_;
     os::UniqueFd pidfd_;
+    std::optional<Offer> offer_;  // that came before the answer that spoke of it
 };
 
 }  // namespace mp::process

@@ -4,15 +4,16 @@
 
 namespace mp::process {
 
-Inheritance Inheritance::of_this_process() {
+Inheritance Inheritance::of(pid_t pid) {
     Inheritance now;
-    for (std::size_t i = 0; i < now.limits.size(); ++i) ::getrlimit(static_cast<__rlimit_resource>(i), &now.limits[i]);
-    now.nice = ::getpriority(PRIO_PROCESS, 0);
-    now.policy = ::sched_getscheduler(0);
+    for (std::size_t i = 0; i < now.limits.size(); ++i)
+        if (::prlimit(pid, static_cast<__rlimit_resource>(i), nullptr, &now.limits[i]) != 0) now.limits_known = false;
+    now.nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid));
+    now.policy = ::sched_getscheduler(pid);
     sched_param parameters{};
-    ::sched_getparam(0, &parameters);
+    ::sched_getparam(pid, &parameters);
     now.priority = parameters.sched_priority;
-    ::sched_getaffinity(0, sizeof now.processors, &now.processors);
+    ::sched_getaffinity(pid, sizeof now.processors, &now.processors);
     return now;
 }
 
@@ -20,8 +21,10 @@ bool Inheritance::operator==(const Inheritance& other) const {
     const auto same_limit = [](const rlimit& a, const rlimit& b) {
         return a.rlim_cur == b.rlim_cur && a.rlim_max == b.rlim_max;
     };
-    return std::equal(limits.begin(), limits.end(), other.limits.begin(), same_limit) && nice == other.nice &&
-           policy == other.policy && priority == other.priority && CPU_EQUAL(&processors, &other.processors);
+    const bool same_limits = !limits_known || !other.limits_known ||
+                             std::equal(limits.begin(), limits.end(), other.limits.begin(), same_limit);
+    return same_limits && nice == other.nice && policy == other.policy && priority == other.priority &&
+           CPU_EQUAL(&processors, &other.processors);
 }
 
 }  // namespace mp::process

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 #include <array>
 
@@ -11,12 +12,15 @@ namespace mp::process {
 
 struct Inheritance {
     std::array<rlimit, RLIM_NLIMITS> limits{};
+    bool limits_known = true;  // those of a process with other user ids may not be looked at
     int nice = 0;
     int policy = 0;
     int priority = 0;
     cpu_set_t processors{};
 
-    static Inheritance of_this_process();
+    /// That of another process; 0: of this one.
+    static Inheritance of(pid_t pid);
+    /// As far as both are known.
     bool operator==(const Inheritance& other) const;
 };
 

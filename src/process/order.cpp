@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "os/lifeline.hpp"
 #include "os/mapping.hpp"
 #include "os/retry.hpp"
 #include "process/execute.hpp"
@@ -20,7 +21,31 @@ base::Expected<void> Packet::receive(int socket) {
     return {};
 }
 
-std::optional<Order> take_order(Packet& packet, std::vector<os::UniqueFd> handles, bool with_status) {
+base::Expected<void> send_order(int socket, std::span<const std::byte> packet, std::span<const int> own,
+                                std::span<const serial::Handle> handles) {
+    constexpr std::size_t batch = 200;
+    std::vector<int> descriptors;
+    std::size_t sent = 0;
+    // For example ETOOMANYREFS: the kernel limits how many descriptors are on their way.
+    const auto give_up = [&](std::error_code error) {
+        if (sent > 0) static_cast<void>(send(socket, wire::Kind::forget));
+        return error;
+    };
+    const auto add = [&](std::size_t count) {
+        for (const auto& handle : handles.subspan(sent, count)) descriptors.push_back(handle.fd());
+    };
+    for (; handles.size() - sent > batch; sent += batch) {
+        descriptors.clear();
+        add(batch);
+        if (const auto done = send(socket, wire::Kind::handles, descriptors); !done) return give_up(done.error());
+    }
+    descriptors.assign(own.begin(), own.end());
+    add(handles.size() - sent);
+    if (const auto done = os::send_message(socket, packet, descriptors); !done) return give_up(done.error());
+    return {};
+}
+
+std::optional<Order> take_order(Packet& packet, std::vector<os::UniqueFd> handles, Receiver receiver) {
     Order order;
     if (!packet.read(order.spawn)) return std::nullopt;
     auto flag = [&](std::uint32_t bit) { return (order.spawn.flags & bit) != 0; };
@@ -29,9 +54,9 @@ std::optional<Order> take_order(Packet& packet, std::vector<os::UniqueFd> handle
     auto take = [&](bool present) {
         return present && next < given.size() ? std::move(given[next++]) : os::UniqueFd();
     };
-    order.status = take(with_status);
-    order.fds.lifeline = take(true);
-    order.fds.report = take(true);
+    order.status = take(receiver == Receiver::server);
+    order.lifeline = take(receiver != Receiver::spare);
+    order.report = take(receiver != Receiver::spare);
     order.fds.directory = take(true);
     order.fds.output = take(flag(wire::Spawn::has_output));
     order.fds.error = take(flag(wire::Spawn::has_error));
@@ -71,43 +96,35 @@ base::Expected<std::pair<pid_t, os::UniqueFd>> execute_order(Order& order) {
     if (!file) return file.error();
     if (::pwrite(file->get(), order.boot.data(), order.boot.size(), 0) != static_cast<ssize_t>(order.boot.size()))
         return base::error_of(ENOMEM);
-    std::vector<int> fds{order.fds.lifeline.get(), order.fds.report.get(), order.fds.directory.get()};
-    if (order.fds.output) fds.push_back(order.fds.output.get());
-    if (order.fds.error) fds.push_back(order.fds.error.get());
-    fds.push_back(file->get());
-    std::vector<int> handles;
-    for (const auto& handle : order.fds.handles) handles.push_back(handle.fd());
-    const wire::Kind more = wire::Kind::handles;
-    constexpr std::size_t batch = 200;
-    std::size_t sent = 0;
-    for (; handles.size() - sent > batch; sent += batch)
-        if (auto done = send(ends->first.get(), more, std::span(handles).subspan(sent, batch)); !done)
-            return done.error();
-    fds.insert(fds.end(), handles.begin() + static_cast<std::ptrdiff_t>(sent), handles.end());
-    if (auto done = send(ends->first.get(), spawn, fds); !done) return done.error();
+    std::vector<int> own{order.lifeline.get(), order.report.get(), order.fds.directory.get()};
+    if (order.fds.output) own.push_back(order.fds.output.get());
+    if (order.fds.error) own.push_back(order.fds.error.get());
+    own.push_back(file->get());
+    const auto packet = std::as_bytes(std::span(&spawn, 1));
+    if (auto done = send_order(ends->first.get(), packet, own, order.fds.handles); !done) return done.error();
     return std::pair(*pid, std::move(ends->first));
 }
 
-void run_order(Order order, bool is_snapshot) {
-    Boot boot;
-    {
-        serial::Reader reader(order.boot);
-        boot = decode_boot(reader);
+Order receive_order(int socket, Packet& packet, Receiver receiver) {
+    std::vector<os::UniqueFd> handles;
+    while (packet.kind() == wire::Kind::handles) {
+        for (auto& fd : packet.descriptors) handles.push_back(std::move(fd));
+        if (!packet.receive(socket) || packet.size == 0) std::_Exit(255);
     }
-    run_booted(std::move(boot), std::move(order.fds), is_snapshot);
+    auto order = take_order(packet, std::move(handles), receiver);
+    if (!order) std::_Exit(255);
+    return *std::move(order);
 }
 
-void run_only_order(os::UniqueFd socket, std::unique_ptr<Packet> packet) {
-    std::vector<os::UniqueFd> handles;
-    while (packet->kind() == wire::Kind::handles) {
-        for (auto& fd : packet->descriptors) handles.push_back(std::move(fd));
-        if (!packet->receive(socket.get()) || packet->size == 0) std::_Exit(255);
-    }
-    auto order = take_order(*packet, std::move(handles), false);
-    socket.reset();
-    if (!order) std::_Exit(255);
-    packet.reset();
-    run_order(std::move(*order), false);
+void run_order(Order order, bool is_snapshot) {
+    auto report = os::Mapping::shared(order.report.get(), sizeof(ReportPage));
+    if (!report) std::_Exit(255);
+    order.report.reset();
+    if (!begin(*reinterpret_cast<ReportPage*>(report->data()))) std::_Exit(255);
+    // Not before that: binding is a property of the lifeline's end, which one that was started in its place has, too.
+    const auto bound = os::bind_lifeline(order.lifeline.release());
+    if (bound && !*bound) std::_Exit(255);  // the owner has gone already
+    run_booted(order.decoded(), *std::move(report), std::move(order.fds), is_snapshot);
 }
 
 }  // namespace mp::process

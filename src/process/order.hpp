@@ -47,21 +47,35 @@ base::Expected<void> send(int socket, const T& value, std::span<const int> descr
 /// A wire::Spawn taken apart: its descriptors by role, and the encoded Boot.
 struct Order {
     wire::Spawn spawn;
-    os::UniqueFd status;  // to the server only
+    os::UniqueFd status;            // to a server only
+    os::UniqueFd lifeline, report;  // not to a spare
     BootFds fds;
     std::vector<std::byte> boot;
+
+    Boot decoded() const {
+        serial::Reader reader(boot);
+        return decode_boot(reader);
+    }
 };
 
+/// Sends one with its own descriptors and its handles. What a packet cannot hold of these goes before it, and is to be
+/// forgotten when the rest cannot be sent.
+base::Expected<void> send_order(int socket, std::span<const std::byte> packet, std::span<const int> own,
+                                std::span<const serial::Handle> handles);
+
+enum class Receiver { server, copy, spare };
+
 /// Takes a packet, and the handles that came before it, apart; nothing when it is not well-formed.
-std::optional<Order> take_order(Packet& packet, std::vector<os::UniqueFd> handles, bool with_status);
+std::optional<Order> take_order(Packet& packet, std::vector<os::UniqueFd> handles, Receiver receiver);
+
+/// Of a process that was made for one order: `first` was received, and whatever else belongs to it comes from the
+/// socket. Exits when that does not come.
+Order receive_order(int socket, Packet& first, Receiver receiver);
 
 /// Method spawn: executes a copy of the program, which gets the order through the socket that is returned with its pid.
 base::Expected<std::pair<pid_t, os::UniqueFd>> execute_order(Order& order);
 
-/// In the new process: does what was ordered, and exits.
+/// In a new process: does what was ordered, and exits.
 [[noreturn]] void run_order(Order order, bool is_snapshot);
-/// The one order of a process that was made for it: `first` was received, and whatever else belongs to it comes from
-/// the socket, which is closed then.
-[[noreturn]] void run_only_order(os::UniqueFd socket, std::unique_ptr<Packet> first);
 
 }  // namespace mp::process

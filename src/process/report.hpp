@@ -23,7 +23,7 @@ struct ReportPage {
     std::atomic<std::uint32_t> called_exit;    // an ExitCall: set by the process when its entry did not return
     std::atomic<std::uint32_t> memory_refused; // refused: the process met its own limit of memory; left_for_it: and ended
     std::atomic<std::uint64_t> begun;          // whoever comes first: the process, before it does anything, stores its pid;
-                                               // the owner, which lost it with its server, stores must_not_begin
+                                               // the owner, which has lost it, stores must_not_begin
     os::CrashReport crash;                     // written by the dying process
     os::StackSample sample;                    // written by the process when its owner asks
     std::byte error[max_error];                // an encoded ExceptionRecord that ended the entry

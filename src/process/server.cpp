@@ -41,7 +41,7 @@ class Server {
         ::sigfillset(&all);
         ::sigprocmask(SIG_SETMASK, &all, nullptr);
         // A disposition of "ignore" for SIGCHLD, inherited from the owner, would lose every status.
-        struct sigaction standard {};
+        struct sigaction standard{};
         standard.sa_handler = SIG_DFL;
         ::sigaction(SIGCHLD, &standard, nullptr);
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -50,7 +50,8 @@ class Server {
         if (auto pidfd = os::open_pidfd(owner)) owner_ = std::move(*pidfd);
         // Found out once here instead of by each child: it takes a look into /proc.
         static_cast<void>(os::module_at(reinterpret_cast<const void*>(&serve)));
-        // The streams may be pipes whose readers wait for their end. Each process gets those of its caller at its start.
+        // The streams may be pipes whose readers wait for their end. Each process gets those of its caller at its
+        // start.
         if (is_snapshot) return;
         let_go_of_streams();
         prepare_to_boot(false);
@@ -66,16 +67,13 @@ class Server {
             if (ready < 0) break;
             if (ready == 0) spare_wish_ = Wish::at_once;
             if (watched[1].revents) {
-                note_signals();
+                drain_signals();
                 const bool some_left = reap(WNOHANG);
                 if (served_its_only_order_ && !some_left) return;
             }
             if (watched[2].revents) break;
             if (watched[0].revents && !handle_request()) break;
-            if (spare_wish_ == Wish::at_once) {
-                spare_wish_ = Wish::none;
-                spare_.make([this] { forget_server_state(); });
-            }
+            if (spare_wish_ == Wish::at_once) make_spare();
         }
         bury();
     }
@@ -90,40 +88,54 @@ class Server {
         os::UniqueFd order;  // method spawn: the socket that its order waits in
     };
 
-    void note_signals() {
+    // Only that of children ending says anything to a server, and that is looked at whatever the signal.
+    void drain_signals() {
         signalfd_siginfo info;
-        while (::read(signals_.get(), &info, sizeof info) > 0)
-            // Whatever was sent to all of the group or program was not meant for a process that starts later.
-            if (info.ssi_signo != SIGCHLD) spare_.dismiss();
+        while (::read(signals_.get(), &info, sizeof info) > 0) {
+        }
     }
 
     bool handle_request() {
-        auto packet = new_packet();
-        const auto received = packet->receive(control_.get());
+        const bool go_on = handle(*packet_);
+        packet_->descriptors.clear();
+        return go_on;
+    }
+
+    bool handle(Packet& packet) {
+        const auto received = packet.receive(control_.get());
         if (!received) {
             // Out of descriptors: the request is lost, and the owner is told when it has sent all of it.
             if (received.error().value() != EMFILE) return false;
-            packet->size = sizeof(wire::Kind);
-            if (packet->kind() == wire::Kind::spawn) return answer_failure(EMFILE);
+            packet.size = sizeof(wire::Kind);
+            if (packet.kind() == wire::Kind::spawn) return answer_failure(EMFILE);
             handles_lost_ = true;
             return true;
         }
-        if (packet->size == 0) return false;
-        switch (packet->kind()) {
+        if (packet.size == 0) return false;
+        switch (packet.kind()) {
             case wire::Kind::handles:
-                for (auto& fd : packet->descriptors) pending_handles_.push_back(std::move(fd));
+                for (auto& fd : packet.descriptors) pending_handles_.push_back(std::move(fd));
                 return true;
             case wire::Kind::forget:
                 pending_handles_.clear();
                 handles_lost_ = false;
                 return true;
-            case wire::Kind::spawn: return handles_lost_ ? answer_failure(EMFILE) : start(std::move(packet));
+            case wire::Kind::spawn:
+                return handles_lost_ ? answer_failure(EMFILE) : start(packet);
             case wire::Kind::signal: {
                 wire::Signal request;
-                if (packet->read(request) && started_.count(request.pid)) ::kill(request.pid, request.signal);
+                if (packet.read(request) && started_.count(request.pid)) ::kill(request.pid, request.signal);
                 return true;
             }
-            default: return false;
+            case wire::Kind::taken: {
+                wire::Taken taken;
+                if (!packet.read(taken)) return false;
+                if (taken.pid == spare_.pid()) spare_.forget();  // not reaped yet
+                wish_for_a_spare(taken.pid);
+                return true;
+            }
+            default:
+                return false;
         }
     }
 
@@ -133,24 +145,21 @@ class Server {
         return bool(send(control_.get(), wire::Spawned{.error = error}));
     }
 
-    bool start(std::unique_ptr<Packet> packet) {
-        Started entry;
-        if (pending_handles_.empty()) {
-            if (const pid_t pid = spare_.hand_over(*packet)) {
-                entry.status = std::move(packet->descriptors.front());
-                packet.reset();
-                wish_for_a_spare();
-                return announce(pid, std::move(entry));
-            }
+    bool start(Packet& packet) {
+        wire::Spawn request;
+        if (packet.read(request) && (request.flags & wire::Spawn::or_spare) && spare_.pid() != 0) {
+            pending_handles_.clear();
+            return bool(send(control_.get(), wire::Spawned{}));
         }
-        auto order = take_order(*packet, std::exchange(pending_handles_, {}), true);
+        Started entry;
+        auto order = take_order(packet, std::exchange(pending_handles_, {}), Receiver::server);
         if (!order) return answer_failure(EPROTO);
         const bool only = (order->spawn.flags & wire::Spawn::only) != 0;
         pid_t pid = 0;
         if (must_execute_ || (order->spawn.flags & wire::Spawn::execute)) {
             auto executed = execute_order(*order);
             // The spare may be the one process too many.
-            if (!executed && spare_.end()) executed = execute_order(*order);
+            if (!executed && end_spare()) executed = execute_order(*order);
             if (!executed) return answer_failure(executed.error().value());
             pid = executed->first;
             entry.order = std::move(executed->second);
@@ -158,15 +167,14 @@ class Server {
             // What sits in a buffer now would be written once by every child.
             std::fflush(nullptr);
             pid = ::fork();
-            if (pid < 0 && spare_.end()) pid = ::fork();
+            if (pid < 0 && end_spare()) pid = ::fork();
             if (pid < 0) return answer_failure(errno);
             if (pid == 0) {
                 forget_server_state();
                 order->status.reset();
-                packet.reset();
                 run_order(std::move(*order), is_snapshot_);
             }
-            wish_for_a_spare();
+            wish_for_a_spare(pid);
         }
         entry.status = std::move(order->status);
         order.reset();
@@ -178,13 +186,29 @@ class Server {
         return sent;
     }
 
-    // Who joins one process before the next is started is helped most by a spare made at once. A fork for later would delay
-    // those who start several, one upon the other: as the last time, so the next.
-    void wish_for_a_spare() {
+    // Who joins one process before the next is started is helped most by a spare made at once. A fork for later would
+    // delay those who start several, one upon the other: as the last time, so the next. `newest`: the process that was
+    // started.
+    void wish_for_a_spare(pid_t newest) {
         if (is_snapshot_) return;
-        const bool first = started_.empty();
-        spare_wish_ = first && one_at_a_time_ ? Wish::at_once : Wish::when_idle;
-        one_at_a_time_ = first;
+        const std::size_t others = started_.size() - started_.count(newest) - started_.count(spare_.pid());
+        spare_wish_ = others == 0 && one_at_a_time_ ? Wish::at_once : Wish::when_idle;
+        one_at_a_time_ = others == 0;
+    }
+
+    void make_spare() {
+        if (spare_.pid() != 0) return;  // the wish stays: its owner may have let it go, and its end is on its way
+        spare_wish_ = Wish::none;
+        if (auto made = spare_.make(control_.get(), *packet_, [this] { forget_server_state(); }))
+            started_.emplace(made->pid, Started{std::move(made->status), {}});
+    }
+
+    // False when there is none, or none any more.
+    bool end_spare() {
+        if (!spare_.kill()) return false;
+        while (spare_.pid() != 0 && reap(0)) {
+        }
+        return true;
     }
 
     // Tells the owner.
@@ -222,12 +246,13 @@ class Server {
     }
 
     void forget_server_state() {
-        spare_.forget();
+        spare_.leave_server();
         control_.reset();
         owner_.reset();
         signals_.reset();
         started_.clear();
         pending_handles_.clear();
+        packet_->descriptors.clear();
     }
 
     // Collects ended children; with flags 0 waits for one. False when there is none left.
@@ -268,6 +293,8 @@ class Server {
         } while (reap(0));
     }
 
+    const std::unique_ptr<Packet> packet_ = new_packet();  // one for all requests: each page that a server touches is
+                                                           // copied after each fork
     os::UniqueFd control_;
     os::UniqueFd owner_;
     os::UniqueFd signals_;
@@ -296,7 +323,12 @@ int run_marked_copy(Marker marker, int, char**) {
     ::fcntl(control.get(), F_SETFD, FD_CLOEXEC);
     auto packet = new_packet();
     if (!packet->receive(control.get()) || packet->size == 0) return 0;
-    if (packet->kind() != wire::Kind::serve) run_only_order(std::move(control), std::move(packet));
+    if (packet->kind() != wire::Kind::serve) {
+        Order order = receive_order(control.get(), *packet, Receiver::copy);
+        control.reset();
+        packet.reset();
+        run_order(std::move(order), false);
+    }
 
     wire::Serve request;
     if (!packet->read(request)) return 255;

@@ -1,125 +1,130 @@
 #include "process/spare.hpp"
 
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <utility>
 #include <vector>
 
+#include "os/pidfd.hpp"
 #include "os/retry.hpp"
-#include "process/rehearsal.hpp"
+#include "process/ties.hpp"
 
 namespace mp::process {
 
 namespace {
 
-// Those with handlers of the program, from its static initialisers.
-sigset_t signals_with_handlers() {
-    sigset_t found;
-    ::sigemptyset(&found);
+// Those of the program, from its static initialisers, for signals that others send: these would be pending, or be
+// handled, before there is a process that they could be meant for.
+bool has_signal_handlers() {
+    constexpr std::array by_itself{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
     for (int signal = 1; signal < NSIG; ++signal) {
         struct sigaction action{};
-        if (::sigaction(signal, nullptr, &action) != 0) continue;
-        const bool handled =
-            (action.sa_flags & SA_SIGINFO) || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
-        if (handled) ::sigaddset(&found, signal);
+        if (std::ranges::count(by_itself, signal) || ::sigaction(signal, nullptr, &action) != 0) continue;
+        if ((action.sa_flags & SA_SIGINFO) || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN))
+            return true;
     }
-    return found;
+    return false;
 }
 
 // False where memory is too short for it.
-bool rehearsed(Packet& packet) {
+bool performed(Rehearsal& rehearsal, Packet& packet) {
     try {
-        rehearse(packet);
+        rehearsal.perform(packet);
         return true;
     } catch (const std::exception&) {
         return false;
     }
 }
 
-[[noreturn]] void wait_for_order(os::UniqueFd socket, const sigset_t& handled) noexcept {
+// Waits for the first message of an order. False when none will come.
+bool receive_first(Packet& packet, int socket, int server) {
+    std::array<pollfd, 2> watched{pollfd{socket, POLLIN, 0}, pollfd{server, POLLIN, 0}};
+    if (os::retry([&] { return ::poll(watched.data(), watched.size(), -1); }) < 0) return false;
+    // The server is gone. From now on the owner cannot send anything; what it has sent before is an order like any
+    // other.
+    if (!watched[0].revents) ::shutdown(socket, SHUT_RD);
+    return packet.receive(socket) && packet.size > 0;
+}
+
+struct Ends {
+    os::UniqueFd order, lifeline, report, server;
+};
+
+[[noreturn]] void wait_for_order(Ends ends, Packet& packet, Rehearsal& rehearsal) noexcept {
     ::prctl(PR_SET_NAME, "mp-spare");
     // A signal that ends a process ends the spare, so that none is left to meet a process that was not there when it
-    // was sent. Handlers, however, are for processes that somebody asked for.
-    ::sigprocmask(SIG_SETMASK, &handled, nullptr);
-    auto packet = new_packet();
-    if (!rehearsed(*packet) || !packet->receive(socket.get()) || packet->size == 0) std::_Exit(0);
-    run_only_order(std::move(socket), std::move(packet));
+    // was sent.
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    auto mapped = os::Mapping::shared(ends.report.get(), sizeof(ReportPage));
+    if (!mapped) std::_Exit(0);
+    ends.report.reset();
+    auto& report = *reinterpret_cast<ReportPage*>(mapped->data());
+    static_cast<void>(report.begun.load());  // maps its page
+    const auto bound = os::bind_lifeline(ends.lifeline.release());
+    if (bound && !*bound) std::_Exit(0);
+
+    if (!performed(rehearsal, packet) || !receive_first(packet, ends.order.get(), ends.server.get())) std::_Exit(0);
+    Order order = receive_order(ends.order.get(), packet, Receiver::spare);
+    ends.server.reset();
+    if (!begin(report)) std::_Exit(255);
+    // By the end of this socket the owner, which looks into the report then, sees that it has begun.
+    ends.order.reset();
+    run_booted(order.decoded(), *std::move(mapped), std::move(order.fds), false);
 }
 
 }  // namespace
 
-void Spare::make(const std::function<void()>& forget_server) {
-    if (pid_ != 0) return;
-    if (!handled_) {
-        // What is bound to its name here need not be looked up in each spare.
-        if (!rehearsed(*new_packet())) return;
-        handled_ = signals_with_handlers();
+std::optional<Spare::Made> Spare::make(int control, Packet& packet, const std::function<void()>& forget_server) {
+    if (!would_do_) would_do_ = !has_signal_handlers();
+    if (pid_ != 0 || !*would_do_) return std::nullopt;
+    try {
+        if (!rehearsal_) rehearsal_ = std::make_unique<Rehearsal>(packet);
+    } catch (const std::exception&) {
+        return std::nullopt;  // as above
     }
-    auto ends = os::socket_pair();
-    if (!ends) return;
-    inheritance_ = Inheritance::of_this_process();
+    if (!server_) {
+        auto pidfd = os::open_pidfd(::getpid());
+        if (!pidfd) return std::nullopt;
+        server_ = *std::move(pidfd);
+    }
+    auto order = os::socket_pair();
+    const char* missing = nullptr;
+    auto ties = make_ties(missing);
+    if (!order || !ties) return std::nullopt;
+    wire::Offer offer{.inheritance = Inheritance::of(0)};
     // What sits in a buffer now would be written by the process as well.
     std::fflush(nullptr);
-    const pid_t pid = ::fork();
-    if (pid < 0) return;
-    if (pid == 0) {
-        ends->first.reset();
+    offer.pid = ::fork();
+    if (offer.pid < 0) return std::nullopt;
+    if (offer.pid == 0) {
+        Ends ends{std::move(order->second), std::move(ties->lifeline.bound), std::move(ties->report),
+                  std::move(server_)};
         forget_server();
-        wait_for_order(std::move(ends->second), *handled_);
+        order->first.reset();
+        *ties = {};
+        wait_for_order(std::move(ends), packet, *rehearsal_);
     }
-    pid_ = pid;
-    socket_ = std::move(ends->first);
+    pid_ = offer.pid;
+    std::vector<int> owners{order->first.get(), ties->status.get(), ties->lifeline.owner.get(), ties->report.get()};
+    const auto pidfd = os::open_pidfd(offer.pid);
+    if (pidfd) owners.push_back(pidfd->get());
+    // Where it cannot be sent, or nobody takes it from there, the spare ends by its lifeline.
+    static_cast<void>(send(control, offer, owners));
+    return Made{offer.pid, std::move(ties->status_end)};
 }
 
-bool Spare::may_have(const Packet& packet) const {
-    wire::Spawn spawn;
-    if (pid_ == 0 || !packet.read(spawn)) return false;
-    constexpr std::uint32_t others = wire::Spawn::execute | wire::Spawn::only | wire::Spawn::boot_in_file;
-    std::size_t descriptors = 4 + spawn.handle_count;  // status, lifeline, report, directory
-    for (const std::uint32_t stream : {wire::Spawn::has_output, wire::Spawn::has_error})
-        if (spawn.flags & stream) ++descriptors;
-    return (spawn.flags & others) == 0 && packet.size == sizeof spawn + spawn.boot_size &&
-           packet.descriptors.size() == descriptors;
-}
-
-pid_t Spare::hand_over(const Packet& packet) {
-    if (!may_have(packet)) return 0;
-    // Dead, or stopped as no new process is, or unlike what this process would fork now.
-    siginfo_t state{};
-    const int looked = ::waitid(P_PID, static_cast<id_t>(pid_), &state, WEXITED | WSTOPPED | WNOHANG | WNOWAIT);
-    if (looked != 0 || state.si_pid != 0 || inheritance_ != Inheritance::of_this_process()) {
-        dismiss();
-        return 0;
-    }
-    std::vector<int> descriptors;
-    for (const auto& fd : std::span(packet.descriptors).subspan(1)) descriptors.push_back(fd.get());
-    if (!os::send_message(socket_.get(), std::span(packet.bytes).first(packet.size), descriptors)) {
-        dismiss();
-        return 0;
-    }
-    socket_.reset();
-    return std::exchange(pid_, 0);
-}
-
-void Spare::forget() {
-    pid_ = 0;
-    socket_.reset();
-}
-
-void Spare::dismiss() {
-    if (pid_ != 0) ::kill(pid_, SIGKILL);
-    forget();
-}
-
-bool Spare::end() {
-    const pid_t pid = pid_;
-    dismiss();
-    return pid != 0 && os::retry([&] { return ::waitpid(pid, nullptr, 0); }) == pid;
-}
+bool Spare::kill() const { return pid_ != 0 && ::kill(pid_, SIGKILL) == 0; }
 
 }  // namespace mp::process

@@ -2,45 +2,48 @@
 // order, waits for one, and becomes the process that is ordered.
 #pragma once
 
-#include <signal.h>
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "os/unique_fd.hpp"
-#include "process/inheritance.hpp"
 #include "process/order.hpp"
+#include "process/rehearsal.hpp"
 
 namespace mp::process {
 
-/// The server's side. At most one spare at a time; it ends with the server, whose end of its socket it reads.
+/// The server's side. At most one spare at a time. It is bound to the owner's end of its lifeline, as any process is,
+/// and ends with the server unless it has been given its order.
 class Spare {
   public:
-    /// Forks one, unless there is one already. `forget_server` closes there what is the server's alone. Where no
-    /// process can be had nothing happens.
-    void make(const std::function<void()>& forget_server);
+    struct Made {
+        pid_t pid;
+        os::UniqueFd status;  // where the server tells how it ended
+    };
+    /// Forks one, unless there is one already, and offers it to the owner at the other end of `control`.
+    /// `forget_server` closes there what is the server's alone. Nothing where no process can be had, or where one would
+    /// not do.
+    std::optional<Made> make(int control, Packet& packet, const std::function<void()>& forget_server);
 
-    /// Gives it the order of a wire::Spawn whose handles are all in the packet. Its pid, which is that of the started
-    /// process from then on; 0 when there is none that may have it: another process has to be forked.
-    pid_t hand_over(const Packet& packet);
-
-    /// The spare's, until it has its order; 0: there is none.
+    /// The spare's, as long as nobody has said that it was given an order; 0: there is none.
     pid_t pid() const { return pid_; }
-    /// It was reaped; or this process is a fork of the server.
-    void forget();
-    /// Kills it, to be reaped like any child.
-    void dismiss();
-    /// Kills and reaps it. False when there was none.
-    bool end();
+    /// It was given one, or was reaped.
+    void forget() { pid_ = 0; }
+    /// In a fork of the server.
+    void leave_server() {
+        forget();
+        server_.reset();
+    }
+    /// Kills it, to be reaped. False when there is none.
+    bool kill() const;
 
   private:
-    bool may_have(const Packet& packet) const;
-
     pid_t pid_ = 0;
-    os::UniqueFd socket_;
-    Inheritance inheritance_;          // what it was forked with
-    std::optional<sigset_t> handled_;  // the signals that the program has handlers for, once they were looked up
+    std::unique_ptr<Rehearsal> rehearsal_;  // once there was a first one
+    os::UniqueFd server_;                   // a pidfd of the server, for the spare
+    std::optional<bool> would_do_;
 };
 
 }  // namespace mp::process

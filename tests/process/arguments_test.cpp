@@ -2,7 +2,10 @@
 #include <multiprocessing/sharedctypes.hpp>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <future>
 #include <map>
@@ -37,8 +40,9 @@ void check_kinds(mp::serial::Handle to, bool flag, char letter, std::int64_t num
                  std::chrono::milliseconds time) {
     const bool good = flag && letter == 'x' && number == -(std::int64_t(1) << 60) && real == 0.1 &&
                       text == std::string("nul\0inside", 10) && list == std::vector<std::string>{"", "b"} &&
-                      table == std::map<std::string, int>{{"a", 1}, {"b", 2}} && !none && std::get<std::string>(either) == "s" &&
-                      point.x == 1 && point.y == 2.5 && point.label == "p" && owned && *owned == 7 && time.count() == 12;
+                      table == std::map<std::string, int>{{"a", 1}, {"b", 2}} && !none &&
+                      std::get<std::string>(either) == "s" && point.x == 1 && point.y == 2.5 && point.label == "p" &&
+                      owned && *owned == 7 && time.count() == 12;
     say(to, good ? "all arrived" : "something differs");
 }
 
@@ -66,8 +70,9 @@ TEST_P(ProcessArguments, OfManyKindsArriveUnchanged) {
     Mailbox mailbox;
     Process process(options(), check_kinds, mailbox.address(), true, 'x', -(std::int64_t(1) << 60), 0.1,
                     std::string("nul\0inside", 10), std::vector<std::string>{"", "b"},
-                    std::map<std::string, int>{{"a", 1}, {"b", 2}}, std::optional<int>(), std::variant<int, std::string>("s"),
-                    Point{1, 2.5, "p"}, std::make_unique<int>(7), std::chrono::milliseconds(12));
+                    std::map<std::string, int>{{"a", 1}, {"b", 2}}, std::optional<int>(),
+                    std::variant<int, std::string>("s"), Point{1, 2.5, "p"}, std::make_unique<int>(7),
+                    std::chrono::milliseconds(12));
     process.start();
     process.join();
     EXPECT_EQ(process.exitcode(), 0);
@@ -100,12 +105,38 @@ TEST_P(ProcessArguments, MayHoldHundredsOfDescriptors) {
     Mailbox mailbox;
     for (const std::size_t count : {1, 194, 200, 201, 500}) {
         std::vector<mp::serial::Handle> handles;
-        for (std::size_t i = 0; i < count; ++i) handles.push_back(mp::serial::Handle::duplicate(mailbox.address().fd()));
+        for (std::size_t i = 0; i < count; ++i)
+            handles.push_back(mp::serial::Handle::duplicate(mailbox.address().fd()));
         Process process(options(), write_through_all, std::move(handles));
         process.start();
         process.join();
         ASSERT_EQ(process.exitcode(), 0) << count;
         for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(mailbox.line(), std::to_string(i));
+    }
+}
+
+// That each is where it was put: each names another file.
+void tell_sizes(std::vector<mp::serial::Handle> files, mp::serial::Handle to) {
+    for (const auto& file : files) {
+        struct stat status{};
+        ::fstat(file.fd(), &status);
+        say(to, std::to_string(status.st_size));
+    }
+}
+
+TEST_P(ProcessArguments, KeepTheOrderOfHundredsOfDescriptors) {
+    Mailbox mailbox;
+    for (const std::size_t count : {3, 199, 200, 201, 410}) {
+        std::vector<mp::serial::Handle> files;
+        for (std::size_t i = 0; i < count; ++i) {
+            files.emplace_back(::memfd_create("numbered", MFD_CLOEXEC));
+            ASSERT_EQ(::ftruncate(files.back().fd(), static_cast<off_t>(i)), 0);
+        }
+        Process process(options(), tell_sizes, std::move(files), mailbox.address());
+        process.start();
+        process.join();
+        ASSERT_EQ(process.exitcode(), 0) << count;
+        for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(mailbox.line(), std::to_string(i)) << "of " << count;
     }
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -22,6 +23,7 @@
 #include "process/mailbox.hpp"
 #include "support/child.hpp"
 #include "support/event.hpp"
+#include "support/resource_limit.hpp"
 #include "support/sanitizers.hpp"
 
 namespace {
@@ -86,23 +88,46 @@ char state_of(pid_t pid) {
     return end == text.npos ? 'X' : text.at(end + 2);
 }
 
-// Stopped, it would let nobody see a process that does not begin.
-TEST_F(Spares, OneThatIsKilledOrStoppedIsNotUsed) {
+TEST_F(Spares, OneThatIsKilledIsNotUsed) {
     run_one();
-    for (const int signal : {SIGKILL, SIGTERM, SIGINT, SIGALRM, SIGUSR1, SIGSTOP}) {
+    for (const int signal : {SIGKILL, SIGTERM, SIGINT, SIGALRM, SIGUSR1}) {
         const pid_t lost = spare();
         const auto end = mp::os::open_pidfd(lost);
         ASSERT_TRUE(end);
         ::kill(lost, signal);
-        if (signal == SIGSTOP) {
-            ASSERT_TRUE(mp::test::eventually([&] { return state_of(lost) == 'T'; }));
-        } else {
-            // Of all its threads: a sanitizer has one of its own.
-            const auto ended = mp::os::wait_readable(end->get(), mp::base::Deadline::after(60s));
-            ASSERT_TRUE(ended && *ended) << signal;
-        }
+        // Of all its threads: a sanitizer has one of its own.
+        const auto ended = mp::os::wait_readable(end->get(), mp::base::Deadline::after(60s));
+        ASSERT_TRUE(ended && *ended) << signal;
         EXPECT_NE(run_one(7), lost) << signal;
-        ASSERT_TRUE(mp::test::eventually([&] { return !mp::test::is_running(lost); })) << signal;
+    }
+}
+
+// It would let its owner wait for ever for a process that does not begin.
+TEST_F(Spares, OneThatIsStoppedGoesOn) {
+    for (const int signal : {SIGSTOP, SIGTSTP}) {
+        run_one();
+        const pid_t stopped = spare();
+        ::kill(stopped, signal);
+        run_one(7);
+        EXPECT_TRUE(mp::test::eventually([&] { return state_of(stopped) != 'T'; })) << signal;
+    }
+}
+
+// By its owner, as soon as it knows the process.
+TEST_F(Spares, OneThatIsStoppedAsAProcessStaysSo) {
+    for (int round = 0; round < 30; ++round) {
+        run_one();
+        const pid_t next = spare();
+        Mailbox mailbox;
+        Process process(mp::test::wait_for_ever, mailbox.address());
+        process.start();
+        ::kill(process.pid().value(), SIGSTOP);
+        ASSERT_EQ(process.pid(), next);
+        ASSERT_TRUE(mp::test::eventually([&] { return state_of(next) == 'T'; })) << round;
+        run_one(1);
+        EXPECT_EQ(state_of(next), 'T') << round;
+        process.kill();
+        process.join();
     }
 }
 
@@ -135,6 +160,8 @@ TEST_F(Spares, AServerThatIsKilledAtAnyTimeOfAStartStartsNothingTwice) {
         run_one();
         if (round % 4) spare();
         const pid_t victim = server();
+        const auto end = mp::os::open_pidfd(victim);
+        ASSERT_TRUE(end);
         Mailbox mailbox;
         Process process([](mp::serial::Handle to) { say(to, "ran"); }, mailbox.address());
         std::thread killer([&, pause = random() % 400] {
@@ -146,6 +173,9 @@ TEST_F(Spares, AServerThatIsKilledAtAnyTimeOfAStartStartsNothingTwice) {
         process.join();
         EXPECT_THAT(process.exitcode().value(), ::testing::AnyOf(0, 255)) << round;
         EXPECT_EQ(mailbox.rest(), "ran\n") << round;
+        // A start that meets it while it dies would not know how its process ended.
+        const auto ended = mp::os::wait_readable(end->get(), mp::base::Deadline::after(60s));
+        ASSERT_TRUE(ended && *ended) << round;
     }
 }
 
@@ -180,8 +210,8 @@ TEST_F(Spares, ItHoldsNothingOfTheProcessesBesideIt) {
     const std::string of_spare = "/proc/" + std::to_string(spare()) + "/fd";
     EXPECT_TRUE(mp::test::eventually([&] {
         const std::filesystem::directory_iterator open(of_spare);
-        return std::distance(begin(open), end(open)) == 4;
-    })) << "its streams and the socket that it waits at";
+        return std::distance(begin(open), end(open)) == 6;
+    })) << "its streams, the socket that it waits at, its lifeline and its server";
     process.kill();
     process.join();
     EXPECT_EQ(mailbox.rest(), "") << "with the spare, and its server, still there";
@@ -193,9 +223,9 @@ void tell_everything(mp::serial::Handle to) {
     std::ostringstream out;
     std::ifstream status("/proc/self/status");
     for (std::string line; std::getline(status, line);)
-        for (const char* key : {"Name",       "Umask",   "State",  "PPid",   "TracerPid", "Uid",    "Gid",    "Groups",
-                                "Threads",    "SigQ",    "SigPnd", "ShdPnd", "SigBlk",    "SigIgn", "SigCgt", "Cap",
-                                "NoNewPrivs", "Seccomp", "Cpus",   "Mems",   "Kthread",   "NStgid_"})
+        for (const char* key : {"Name",   "Umask",      "State",   "PPid",   "TracerPid", "Uid",     "Gid",
+                                "Groups", "Threads",    "SigPnd",  "ShdPnd", "SigBlk",    "SigIgn",  "SigCgt",
+                                "Cap",    "NoNewPrivs", "Seccomp", "Cpus",   "Mems",      "Kthread", "NStgid_"})
             if (line.starts_with(key)) out << line << ';';
     out << ::getpgrp() << ' ' << ::getsid(0) << ' ' << ::getpriority(PRIO_PROCESS, 0) << ' ' << ::sched_getscheduler(0)
         << ' ' << ::prctl(PR_GET_PDEATHSIG, 0) << ::prctl(PR_GET_DUMPABLE) << ::prctl(PR_GET_TIMERSLACK) << ';';
@@ -274,17 +304,21 @@ TEST_F(Spares, WhatItsServerWasGivenMeanwhileIsInherited) {
 
 void ignore_it(int) {}
 
+// One that ends a spare may find it when its owner gives it an order.
 TEST_F(Spares, ASignalToTheWholeGroupIsNotForWhatIsStartedLater) {
     mp::test::Child owner([] {
         ::setpgid(0, 0);
         for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP, SIGWINCH}) {
             ::signal(signal, ignore_it);
-            run_one();
-            const pid_t before = spare();
-            ::kill(0, signal);
-            if (run_one(3) == before) return signal;
+            for (int round = 0; round < 5; ++round) {
+                run_one();
+                spare();
+                ::kill(0, signal);
+                run_one(3);
+            }
+            if (testing::Test::HasFailure()) return signal;
         }
-        return testing::Test::HasFailure() ? 100 : 0;
+        return 0;
     });
     EXPECT_EQ(owner.wait(), 0);
 }
@@ -294,21 +328,59 @@ constexpr const char* handler_wanted = "MP_TEST_SPARE_HANDLER";
 // In the server, an executed copy of this program.
 [[maybe_unused]] const bool has_handler = std::getenv(handler_wanted) && ::signal(SIGUSR2, count_it) != SIG_ERR;
 
-TEST_F(Spares, HandlersOfTheProgramDoNotRunBeforeThereIsAProcess) {
+// A handler would run, or a signal be left to it, before there is a process.
+TEST_F(Spares, AProgramWhoseInitialisersHandleSignalsHasNone) {
     ::setenv(handler_wanted, "1", 1);
     Forkserver::shut_down_shared();
     run_one();
     ::unsetenv(handler_wanted);
-    const std::string of_spare = "/proc/" + std::to_string(spare()) + "/status";
-    const auto blocked = [&](int signal) {
-        std::ifstream status(of_spare);
-        for (std::string line; std::getline(status, line);)
-            if (line.starts_with("SigBlk:")) return (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0;
-        return false;
-    };
-    EXPECT_TRUE(mp::test::eventually([&] { return !blocked(SIGTERM); }));
-    EXPECT_TRUE(blocked(SIGUSR2));
+    run(StartMethod::spawn);  // which the server does after what it made of the first
+    EXPECT_EQ(spare_of(server()), 0);
+    run_one(5);
     Forkserver::shut_down_shared();
+}
+
+TEST_F(Spares, OneIsForTheStartThatComesFirst) {
+    run_one();
+    std::vector<std::thread> threads;
+    std::atomic<int> wrong = 0;
+    for (int i = 0; i < 4; ++i)
+        threads.emplace_back([&, i] {
+            for (int round = 0; round < 25; ++round) {
+                const auto method = i == 0 ? StartMethod::spawn : StartMethod::forkserver;
+                const int code = 1 + i * 25 + round;
+                Process process({.start_method = method}, [](int with) { std::exit(with); }, code);
+                process.start();
+                process.join();
+                if (process.exitcode() != code) ++wrong;
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(wrong, 0);
+}
+
+// The owner's limit is met while it takes the offer, gives the order, or waits.
+TEST_F(Spares, AnOwnerWithoutDescriptorsUsesItOrSaysSo) {
+    MP_SKIP_UNDER_SANITIZERS("their own checks need descriptors");
+    int failures = 0;
+    for (int more = 0; more < 30; ++more) {
+        run_one();
+        spare();
+        Process process([] { std::exit(4); });
+        try {
+            const mp::test::ResourceLimit limit(RLIMIT_NOFILE,
+                                                static_cast<rlim_t>(mp::test::lowest_free_descriptor() + more));
+            process.start();
+        } catch (const mp::SystemError& error) {
+            ++failures;
+            EXPECT_TRUE(error.code() == std::errc::too_many_files_open) << error.what();
+            continue;
+        }
+        process.join();
+        EXPECT_EQ(process.exitcode(), 4);
+    }
+    EXPECT_GE(failures, 4);
+    EXPECT_LT(failures, 25);
 }
 
 TEST_F(Spares, ItMakesRoomForTheLastProcessThatCanBeHad) {
