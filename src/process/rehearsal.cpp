@@ -12,8 +12,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
-#include <system_error>
 
 #include "os/lifeline.hpp"
 #include "os/mapping.hpp"
@@ -101,16 +99,15 @@ std::vector<std::span<char>> written_pages(std::span<const std::span<char>> rang
 }
 
 // At a program's end libstdc++ destroys the error categories that it keeps for programs of before 2015, and the loader
-// would look up the name of their destructor in each process. Here it is looked up for a copy of one: such an object
-// holds its type and nothing else.
+// would look up the name of their destructor in each process. Here it is looked up for a copy of one, which holds its
+// table of functions and nothing else; its destructor is the first of them (Itanium C++ ABI).
 void bind_end_of_categories() {
-    using Category = const std::error_category& (*)();
-    const auto generic = reinterpret_cast<Category>(::dlsym(RTLD_DEFAULT, "_ZSt16generic_categoryv"));
+    using Function = void (*)(void*);
+    using Object = const Function*;
+    const auto generic = reinterpret_cast<const Object& (*)()>(::dlsym(RTLD_DEFAULT, "_ZSt16generic_categoryv"));
     if (!generic) return;  // another library, or one linked statically
-    static_assert(sizeof(std::error_category) == sizeof(void*));
-    alignas(std::error_category) std::byte copy[sizeof(std::error_category)];
-    std::memcpy(copy, static_cast<const void*>(&generic()), sizeof copy);
-    std::launder(reinterpret_cast<std::error_category*>(copy))->~error_category();
+    Object copy = generic();
+    copy[0](&copy);
 }
 
 // Likewise what a spare calls once, and its server never: refused by the kernel.
