@@ -151,7 +151,7 @@ class MP_EXPORT ProcessHandle {
     /// Started and not yet ended.
     bool is_alive() const;
     /// Empty until it has ended; then the exit code, or minus the number of the signal that ended it; 255 when the fork
-    /// server that kept watch was killed and nobody can tell.
+    /// server that kept watch was killed and the process did not end by exit, so that nobody can tell.
     std::optional<int> exitcode() const;
     /// Empty until it has ended; then all that is known about how.
     std::optional<ExitStatus> exit_status() const;

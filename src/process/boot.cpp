@@ -60,6 +60,9 @@ void note_exit_call(ExitCall call) {
 // Runs when the process exits, after every handler that it registered itself.
 void at_the_end(int code, void* is_snapshot) {
     if (!entry_returned) note_exit_call(ExitCall::exit);
+    if (::getpid() == pid_of_this_process)
+        self_in_this_process->report->exit_code.store(ReportPage::exits | static_cast<std::uint8_t>(code),
+                                                      std::memory_order_release);
     if (!is_snapshot) return;
     // What was registered before belongs to the caller that this process is a copy of: streams are flushed, since this
     // process wrote to them, but neither handlers nor destructors of the caller may run here.

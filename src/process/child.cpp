@@ -4,8 +4,8 @@
 
 #include "os/exit_status.hpp"
 #include "os/futex.hpp"
-#include "os/pidfd.hpp"
 #include "os/log.hpp"
+#include "os/pidfd.hpp"
 #include "os/retry.hpp"
 #include "os/socket.hpp"
 
@@ -72,14 +72,22 @@ bool Child::collect() {
         const auto ready = os::wait_readable(pidfd_.get(), now);
         if (ready && !*ready) return false;
     }
-    ended_.emplace();
-    if (auto crash = os::read_crash_report(report().crash)) ended_->set_crash(std::move(*crash));
+    // Nobody else knows how it ended.
+    if (auto crash = os::read_crash_report(report().crash)) {
+        ended_.emplace().set_crash(std::move(*crash));
+    } else if (const auto exit_code = report().exit_code.load(std::memory_order_acquire);
+               exit_code & ReportPage::exits) {
+        ended_ = os::make_exit_status(CLD_EXITED, static_cast<std::uint8_t>(exit_code), rusage{});
+    } else {
+        ended_.emplace();
+    }
     return true;
 }
 
 std::optional<ExitStatus> Child::crashing() const {
     const os::CrashReport& crash = report().crash;
-    if (crash.state.load(std::memory_order_acquire) != os::CrashReport::complete || !crash.main_thread || !crash.core_expected)
+    if (crash.state.load(std::memory_order_acquire) != os::CrashReport::complete || !crash.main_thread ||
+        !crash.core_expected)
         return std::nullopt;
     auto read = os::read_crash_report(crash);
     if (!read) return std::nullopt;
@@ -94,8 +102,10 @@ void Child::signal(int signal) {
         if (collect()) return;
     }
     // Without a pidfd the server signals: it knows whether the number still means its child.
-    if (pidfd_) static_cast<void>(os::signal_pidfd(pidfd_.get(), signal));
-    else static_cast<void>(server_->signal(pid_, signal));
+    if (pidfd_)
+        static_cast<void>(os::signal_pidfd(pidfd_.get(), signal));
+    else
+        static_cast<void>(server_->signal(pid_, signal));
 }
 
 std::optional<Stack> Child::sample_stack(base::Deadline deadline) {
