@@ -26,10 +26,6 @@ namespace {
 // Static initialisers of the program run before the copy answers; they may take their time, but not for ever.
 constexpr auto patience = std::chrono::seconds(60);
 
-base::Expected<void> send_packet(int socket, const void* data, std::size_t size) {
-    return os::send_message(socket, {static_cast<const std::byte*>(data), size});
-}
-
 // The shared server of this process. In a forked child the pointer is the parent's and is left alone.
 struct Shared {
     std::mutex mutex;
@@ -73,7 +69,7 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
     const int socket = ends->first.get();
     const wire::Serve request{.owner = ::getpid()};
     wire::Ready ready;
-    const auto sent = send_packet(socket, &request, sizeof request);
+    const auto sent = send(socket, request);
     // A copy that has ended is told of below, with how it ended.
     if (!sent && sent.error() != std::errc::broken_pipe && sent.error() != std::errc::connection_reset) {
         ::kill(*copy, SIGKILL);
@@ -118,12 +114,12 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
         const pid_t detached = ::fork();
         if (detached < 0) {
             const wire::Ready failed{.error = errno};
-            static_cast<void>(send_packet(ends->second.get(), &failed, sizeof failed));
+            static_cast<void>(send(ends->second.get(), failed));
         }
         if (detached != 0) std::_Exit(0);
         ends->first.reset();
         const wire::Ready ready{.server = ::getpid()};
-        if (!send_packet(ends->second.get(), &ready, sizeof ready)) std::_Exit(255);
+        if (!send(ends->second.get(), ready)) std::_Exit(255);
         serve(std::move(ends->second), owner, true);
     }
     ends->second.reset();
@@ -241,7 +237,7 @@ base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, 
 base::Expected<void> Forkserver::signal(pid_t pid, int signal) {
     std::lock_guard lock(mutex_);
     const wire::Signal request{.pid = pid, .signal = signal};
-    return send_packet(control_.get(), &request, sizeof request);
+    return send(control_.get(), request);
 }
 
 }  // namespace mp::process

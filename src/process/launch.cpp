@@ -160,8 +160,7 @@ class Launch {
         return static_cast<pid_t>(pid);
     }
 
-    // Takes over a process whose server died before it told of it. As with any whose server has died, how it ends will
-    // not be known.
+    // Takes over a process whose server died before it told of it: as any whose server has died.
     static SpawnReply adopt(pid_t pid, os::UniqueFd bound, int owner) {
         bound.reset();
         SpawnReply reply{.pid = pid, .pidfd = {}};

@@ -1,7 +1,6 @@
 // The steps of a new process, taken where they matter to nobody.
 #pragma once
 
-#include <array>
 #include <ext/stdio_sync_filebuf.h>
 #include <ostream>
 #include <span>
@@ -12,8 +11,7 @@
 
 namespace mp::process {
 
-/// Made by a fork server before its first fork, so that what is found out and bound only once is not done by each
-/// process.
+/// Made by a fork server before its first spare, so that what is found out and bound once need not be by each of them.
 class Rehearsal {
   public:
     explicit Rehearsal(Packet& packet);

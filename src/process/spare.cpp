@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -92,7 +91,7 @@ std::optional<Spare::Made> Spare::make(int control, Packet& packet, const std::f
     try {
         if (!rehearsal_) rehearsal_ = std::make_unique<Rehearsal>(packet);
     } catch (const std::exception&) {
-        return std::nullopt;  // as above
+        return std::nullopt;  // memory is too short for it
     }
     if (!server_) {
         auto pidfd = os::open_pidfd(::getpid());

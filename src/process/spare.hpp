@@ -22,9 +22,9 @@ class Spare {
         pid_t pid;
         os::UniqueFd status;  // where the server tells how it ended
     };
-    /// Forks one, unless there is one already, and offers it to the owner at the other end of `control`.
-    /// `forget_server` closes there what is the server's alone. Nothing where no process can be had, or where one would
-    /// not do.
+    /// Forks one, unless there is one already, and offers it to the owner at the other end of `control`. Its order will
+    /// be in its copy of `packet`; `forget_server` closes there what is the server's alone. Nothing where no process
+    /// can be had, or where one would not do.
     std::optional<Made> make(int control, Packet& packet, const std::function<void()>& forget_server);
 
     /// The spare's, as long as nobody has said that it was given an order; 0: there is none.
@@ -43,7 +43,7 @@ class Spare {
     pid_t pid_ = 0;
     std::unique_ptr<Rehearsal> rehearsal_;  // once there was a first one
     os::UniqueFd server_;                   // a pidfd of the server, for the spare
-    std::optional<bool> would_do_;
+    std::optional<bool> would_do_;          // once it was found out
 };
 
 }  // namespace mp::process

@@ -304,6 +304,26 @@ TEST_F(Spares, WhatItsServerWasGivenMeanwhileIsInherited) {
     EXPECT_THAT(told(), ::testing::EndsWith(" 1"));
 }
 
+// Those of a server with other user ids than its owner, which could not have a spare otherwise.
+TEST_F(Spares, LimitsThatMayNotBeLookedAtCountAsUnchanged) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs a user of its own";
+    mp::test::Child user([] {
+        using mp::process::Inheritance;
+        const pid_t other = ::getppid();
+        rlimit files{};
+        ::getrlimit(RLIMIT_NOFILE, &files);
+        --files.rlim_cur;
+        if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return 1;
+        if (Inheritance::of(0) == Inheritance::of(other)) return 2;
+        constexpr uid_t nobody_else = 64323;
+        if (::setgroups(0, nullptr) != 0 || ::setgid(nobody_else) != 0 || ::setuid(nobody_else) != 0) return 3;
+        if (!(Inheritance::of(0) == Inheritance::of(other))) return 4;
+        if (::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + 1) != 0) return 5;
+        return Inheritance::of(0) == Inheritance::of(other) ? 6 : 0;
+    });
+    EXPECT_EQ(user.wait(), 0);
+}
+
 void ignore_it(int) {}
 
 // One that ends a spare may find it when its owner gives it an order.
