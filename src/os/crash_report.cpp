@@ -51,7 +51,8 @@ struct ThreadArmour {
 
     base::Expected<void> put_on() {
         if (base_) return use();
-        void* memory = ::mmap(nullptr, total(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* memory =
+            ::mmap(nullptr, total(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) return base::last_error();
         base_ = static_cast<char*>(memory);
         ::mprotect(base_, page(), PROT_NONE);  // the handler's own overflow ends in the default action
@@ -59,7 +60,10 @@ struct ThreadArmour {
     }
 
   private:
-    static std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+    static std::size_t page() {
+        static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+        return size;
+    }
     static std::size_t total() { return page() + alternate_stack_size; }
     char* usable() const { return base_ + page(); }
     base::Expected<void> use() {
@@ -149,7 +153,7 @@ void on_fatal_signal(int number, siginfo_t* info, void* context) {
         const std::uint64_t one = 1;
         [[maybe_unused]] const ssize_t written = ::write(handler_state.notify_fd, &one, sizeof one);
     }
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = SIG_DFL;
     for (std::size_t i = 0; i < std::size(fatal_signals); ++i) {
         if (fatal_signals[i] != number) continue;
@@ -176,11 +180,11 @@ base::Expected<void> install_crash_handler(CrashReport* report) {
     handler_state.owner = ::getpid();
     handler_state.chain = __sanitizer_print_stack_trace != nullptr;
     for (std::size_t i = 0; i < std::size(fatal_signals); ++i) {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_sigaction = on_fatal_signal;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         sigfillset(&action.sa_mask);  // a second fault finds its signal blocked: the kernel then kills at once
-        struct sigaction previous {};
+        struct sigaction previous{};
         if (::sigaction(fatal_signals[i], &action, &previous) != 0) return base::last_error();
         const bool ours = (previous.sa_flags & SA_SIGINFO) && previous.sa_sigaction == on_fatal_signal;
         if (!ours) handler_state.previous[i] = previous;

@@ -38,13 +38,14 @@ void place_stream(os::UniqueFd wanted, int number, int flags_of_null) {
     }
 }
 
-void replace_environment(std::vector<std::string> entries) {
+void replace_environment(std::string entries) {
     // Owned by the process until its end, as the kernel's own block would be.
-    static auto& strings = *new std::vector<std::string>;  // NOLINT(cppcoreguidelines-owning-memory)
-    static auto& pointers = *new std::vector<char*>;       // NOLINT(cppcoreguidelines-owning-memory)
-    strings = std::move(entries);
+    static auto& block = *new std::string;            // NOLINT(cppcoreguidelines-owning-memory)
+    static auto& pointers = *new std::vector<char*>;  // NOLINT(cppcoreguidelines-owning-memory)
+    block = std::move(entries);
     pointers.clear();
-    for (auto& text : strings) pointers.push_back(text.data());
+    for (char* entry = block.data(); entry < block.data() + block.size(); entry += std::strlen(entry) + 1)
+        pointers.push_back(entry);
     pointers.push_back(nullptr);
     environ = pointers.data();
 }
@@ -89,6 +90,12 @@ int run_entry(const Boot& boot, const std::vector<serial::Handle>& handles) {
 
 const Self* self() { return self_in_this_process; }
 
+std::string own_environment() {
+    std::string block;
+    for (char** entry = environ; entry && *entry; ++entry) block.append(*entry, std::strlen(*entry) + 1);
+    return block;
+}
+
 void encode_boot(serial::Writer& writer, const Boot& boot) {
     serial::encode(writer, boot.name);
     const bool portable = std::holds_alternative<detail::EntryId>(boot.entry);
@@ -131,7 +138,7 @@ Boot decode_boot(serial::Reader& reader) {
     boot.default_method = serial::decode<StartMethod>(reader);
     boot.umask = serial::decode<std::uint32_t>(reader);
     boot.log_level = serial::decode<LogLevel>(reader);
-    boot.environment = serial::decode<std::vector<std::string>>(reader);
+    boot.environment = serial::decode<std::string>(reader);
     return boot;
 }
 

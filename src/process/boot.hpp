@@ -35,8 +35,11 @@ struct Boot {
     StartMethod default_method = StartMethod::forkserver;
     std::uint32_t umask = 0;
     LogLevel log_level = LogLevel::off;
-    std::vector<std::string> environment;
+    std::string environment;  // each entry with the zero at its end
 };
+
+/// The environment of this process, as a Boot has it.
+std::string own_environment();
 
 /// The descriptors that travel with a Boot, in this order; the handles of the arguments follow.
 struct BootFds {

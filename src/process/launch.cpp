@@ -204,7 +204,7 @@ class Launch {
         boot.default_method = get_start_method();
         boot.umask = current_umask();
         boot.log_level = log_level();
-        for (char** entry = environ; entry && *entry; ++entry) boot.environment.emplace_back(*entry);
+        boot.environment = own_environment();
         return boot;
     }
 

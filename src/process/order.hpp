@@ -18,9 +18,9 @@ namespace mp::process {
 
 /// One message with its descriptors: the fixed part and, up to max_inline_boot, the encoded Boot.
 struct Packet {
-    alignas(8) std::array<std::byte, wire::max_packet> bytes;
     std::size_t size = 0;
     std::vector<os::UniqueFd> descriptors;
+    alignas(8) std::array<std::byte, wire::max_packet> bytes;  // last: mostly its beginning is used, on the same page
 
     /// Waits for the next message. Its size is 0 at the end of the socket.
     base::Expected<void> receive(int socket);

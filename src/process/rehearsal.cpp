@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cstdint>
+#include <ios>
 
 #include "os/lifeline.hpp"
 #include "os/mapping.hpp"
@@ -23,10 +24,12 @@ namespace mp::process {
 
 namespace {
 
-// Of the program and each library: the code that runs when it ends, and its variables.
-struct Segments {
-    std::vector<const volatile char*> endings;
-    std::vector<std::span<char>> variables;
+// Of the program and each library.
+struct Parts {
+    const std::uintptr_t page_size;
+    std::vector<const volatile char*> endings;  // the code that runs when it ends
+    std::vector<char*> marks;                   // what is written then: that it has ended
+    std::vector<std::span<char>> code;          // in whole pages
 };
 
 // What the loader would find in a module's dynamic section.
@@ -50,8 +53,8 @@ class Dynamic {
     Entry* entries_ = nullptr;
 };
 
-int add_module(dl_phdr_info* module, std::size_t, void* segments) {
-    auto& [endings, variables] = *static_cast<Segments*>(segments);
+int add_module(dl_phdr_info* module, std::size_t, void* parts) {
+    auto& [page_size, endings, marks, code] = *static_cast<Parts*>(parts);
     const auto address = [&](ElfW(Addr) offset) { return reinterpret_cast<char*>(module->dlpi_addr + offset); };
     const Dynamic dynamic(*module);
     if (const auto fini = dynamic.value(DT_FINI)) endings.push_back(address(fini));
@@ -60,54 +63,74 @@ int add_module(dl_phdr_info* module, std::size_t, void* segments) {
                                     dynamic.value(DT_FINI_ARRAYSZ) / sizeof(char*));
         endings.insert(endings.end(), destructors.begin(), destructors.end());
     }
-
-    const std::span headers(module->dlpi_phdr, module->dlpi_phnum);
-    const auto relocated = std::ranges::find(headers, PT_GNU_RELRO, &ElfW(Phdr)::p_type);
-    for (const auto& header : headers) {
-        if (header.p_type != PT_LOAD || !(header.p_flags & PF_W)) continue;
-        char* begin = address(header.p_vaddr);
-        char* const end = begin + header.p_memsz;
-        // What is written by the loader alone cannot be written now.
-        if (relocated != headers.end()) begin = std::max(begin, address(relocated->p_vaddr + relocated->p_memsz));
-        if (begin < end) variables.emplace_back(begin, end);
+    for (const auto& header : std::span(module->dlpi_phdr, module->dlpi_phnum)) {
+        if (header.p_type != PT_LOAD) continue;
+        // Of the variables that begin as zero it is the first.
+        if ((header.p_flags & PF_W) && header.p_memsz > header.p_filesz)
+            marks.push_back(address(header.p_vaddr + header.p_filesz));
+        if ((header.p_flags & PF_X) && !(header.p_flags & PF_W)) {
+            const auto begin = header.p_vaddr / page_size * page_size;
+            const auto end = (header.p_vaddr + header.p_memsz + page_size - 1) / page_size * page_size;
+            code.emplace_back(address(begin), end - begin);
+        }
     }
     return 0;
 }
 
-// The whole pages of them that were written: those that are neither the file's nor empty.
-std::vector<std::span<char>> written_pages(std::span<const std::span<char>> ranges) {
-    constexpr std::uint64_t present = std::uint64_t{1} << 63, of_file = std::uint64_t{1} << 61;
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const os::UniqueFd map(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-    std::vector<std::span<char>> written;
-    for (const auto range : ranges) {
-        const auto first = (reinterpret_cast<std::uintptr_t>(range.data()) + page - 1) / page;
-        const auto last = (reinterpret_cast<std::uintptr_t>(range.data()) + range.size() + page - 1) / page;
-        for (auto number = first; number < last; ++number) {
-            std::uint64_t entry = 0;
-            const auto at = static_cast<off_t>(number * sizeof entry);
-            if (!map || os::retry([&] { return ::pread(map.get(), &entry, sizeof entry, at); }) != sizeof entry) break;
-            if ((entry & (present | of_file)) != present) continue;
-            auto* const begin = reinterpret_cast<char*>(number * page);
-            if (!written.empty() && written.back().data() + written.back().size() == begin)
-                written.back() = {written.back().data(), written.back().size() + page};
-            else
-                written.emplace_back(begin, page);
-        }
+bool can_be_written([[maybe_unused]] char* address, [[maybe_unused]] std::uintptr_t page_size) {
+#ifdef MADV_POPULATE_WRITE
+    const auto page = reinterpret_cast<std::uintptr_t>(address) / page_size * page_size;
+    return ::madvise(reinterpret_cast<void*>(page), page_size, MADV_POPULATE_WRITE) == 0;
+#else
+    return false;
+#endif
+}
+
+// For a checker it may be nobody's.
+[[gnu::no_sanitize("address")]] [[gnu::no_sanitize("thread")]] void write_again(volatile char* byte) { *byte = *byte; }
+
+// Whether a page of them has been written to: by a debugger that set a breakpoint, say.
+bool is_changed(std::span<const char> pages, std::uintptr_t page_size, int page_map) {
+    constexpr std::uint64_t present = std::uint64_t{1} << 63, swapped = std::uint64_t{1} << 62,
+                            of_file = std::uint64_t{1} << 61;
+    std::vector<std::uint64_t> entries(pages.size() / page_size);
+    const auto bytes = std::as_writable_bytes(std::span(entries));
+    const auto at = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(pages.data()) / page_size * sizeof entries[0]);
+    if (os::retry([&] { return ::pread(page_map, bytes.data(), bytes.size(), at); }) !=
+        static_cast<ssize_t>(bytes.size()))
+        return true;
+    return std::ranges::any_of(
+        entries, [](std::uint64_t entry) { return (entry & swapped) || ((entry & present) && !(entry & of_file)); });
+}
+
+// The kernel copies the page tables of a mapping at a fork only where a page of it was written to: of others, as code
+// is, each piece of 64 KiB is mapped anew by whoever runs it. So one byte is written, with its own value. What was run
+// until now is then forgotten, the written page too: each process has to copy and to unmap what is there.
+void let_forks_inherit(std::span<const std::span<char>> code, std::uintptr_t page_size) {
+    const os::UniqueFd memory(::open("/proc/self/mem", O_RDWR | O_CLOEXEC));
+    const os::UniqueFd page_map(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    if (!memory || !page_map) return;
+    for (const auto pages : code) {
+        if (is_changed(pages, page_size, page_map.get())) continue;
+        char first = 0;
+        const auto at = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(pages.data()));
+        if (::pread(memory.get(), &first, 1, at) == 1 && ::pwrite(memory.get(), &first, 1, at) == 1)
+            ::madvise(pages.data(), pages.size(), MADV_DONTNEED);
     }
-    return written;
 }
 
 // At a program's end libstdc++ destroys the error categories that it keeps for programs of before 2015, and the loader
 // would look up the name of their destructor in each process. Here it is looked up for a copy of one, which holds its
-// table of functions and nothing else; its destructor is the first of them (Itanium C++ ABI).
-void bind_end_of_categories() {
+// table of functions and nothing else; its destructor is the first of them (Itanium C++ ABI). Returned is where that
+// is.
+const volatile char* bind_end_of_categories() {
     using Function = void (*)(void*);
     using Object = const Function*;
     const auto generic = reinterpret_cast<const Object& (*)()>(::dlsym(RTLD_DEFAULT, "_ZSt16generic_categoryv"));
-    if (!generic) return;  // another library, or one linked statically
+    if (!generic) return nullptr;  // another library, or one linked statically
     Object copy = generic();
     copy[0](&copy);
+    return reinterpret_cast<const volatile char*>(generic()[0]);
 }
 
 // Likewise what a spare calls once, and its server never: refused by the kernel.
@@ -115,8 +138,6 @@ void bind_calls_of_spares() {
     static_cast<void>(os::Mapping::shared(-1, sizeof(ReportPage)));
     static_cast<void>(os::bind_lifeline(-1));
     ::shutdown(-1, SHUT_RD);
-    sigset_t none;
-    ::sigemptyset(&none);
 }
 
 }  // namespace
@@ -125,24 +146,32 @@ Rehearsal::Rehearsal(Packet& packet) {
     Boot boot;
     boot.name = boot.parent_name = "rehearsal";
     boot.entry = detail::EntryId();
-    for (char** entry = environ; entry && *entry; ++entry) boot.environment.emplace_back(*entry);
+    boot.environment = own_environment();
     serial::Writer writer;
     encode_boot(writer, boot);
     boot_.assign(writer.bytes().begin(), writer.bytes().end());
-
-    Segments segments;
-    ::dl_iterate_phdr(add_module, &segments);
-    // What one fault maps.
-    const auto piece = [](const volatile char* address) { return reinterpret_cast<std::uintptr_t>(address) >> 16; };
-    std::ranges::sort(segments.endings, {}, piece);
-    const auto same = std::ranges::unique(segments.endings, {}, piece);
-    endings_.assign(segments.endings.begin(), same.begin());
     if (const auto module = os::module_at(reinterpret_cast<const void*>(&add_module))) build_id_ = module->build_id;
 
-    bind_end_of_categories();
+    Parts parts{page_size_, {}, {}, {}};
+    ::dl_iterate_phdr(add_module, &parts);
+    if (const auto* ending = bind_end_of_categories()) parts.endings.push_back(ending);
+    for (auto* module = _r_debug.r_map; module; module = module->l_next)
+        parts.marks.push_back(reinterpret_cast<char*>(module));
+    // One of each piece of code that a fault maps, and of each page.
+    const auto keep_one = [](auto& addresses, std::uintptr_t size) {
+        const auto piece = [&](auto* address) { return reinterpret_cast<std::uintptr_t>(address) / size; };
+        std::ranges::sort(addresses, {}, piece);
+        addresses.erase(std::ranges::unique(addresses, {}, piece).begin(), addresses.end());
+    };
+    keep_one(parts.endings, 16 * page_size_);
+    keep_one(parts.marks, page_size_);
+    std::erase_if(parts.marks, [&](char* mark) { return !can_be_written(mark, page_size_); });
+    endings_ = std::move(parts.endings);
+    marks_ = std::move(parts.marks);
+
     bind_calls_of_spares();
     perform(packet);
-    variables_ = written_pages(segments.variables);
+    let_forks_inherit(parts.code, page_size_);
     perform(packet);
 }
 
@@ -151,32 +180,30 @@ void Rehearsal::perform(Packet& packet) {
     const auto give_way = [] { ::sched_yield(); };
     std::copy_n(boot_.begin(), std::min(boot_.size(), wire::max_inline_boot),
                 packet.bytes.begin() + sizeof(wire::Spawn));
-    give_way();
     serial::Reader reader(boot_);
     static_cast<void>(decode_boot(reader));
-    give_way();
     static_cast<void>(os::module_with(build_id_));
+    give_way();
 
     // Each of them is refused by the kernel, or changes nothing.
     static_cast<void>(::fcntl(-1, F_GETFD));
     static_cast<void>(::dup2(-1, -1));
     static_cast<void>(::fchdir(-1));
     ::umask(::umask(0));
+    sigset_t none;
+    ::sigemptyset(&none);
+    static_cast<char** volatile&>(environ) = environ;
+    give_way();
 
-    give_way();
+    // Not the last of its kind, so that nothing is flushed at its end.
+    {
+        const std::ios_base::Init counted;
+    }
     narrow_.second.flush();
-    give_way();
     wide_.second.flush();
-    for (const volatile char* ending : endings_) {
-        give_way();
-        static_cast<void>(*ending);
-    }
-#ifdef MADV_POPULATE_WRITE
-    for (const auto pages : variables_) {
-        give_way();
-        ::madvise(pages.data(), pages.size(), MADV_POPULATE_WRITE);
-    }
-#endif
+    for (const volatile char* ending : endings_) static_cast<void>(*ending);
+    give_way();
+    for (char* mark : marks_) write_again(mark);
 }
 
 }  // namespace mp::process

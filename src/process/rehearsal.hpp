@@ -2,6 +2,9 @@
 #pragma once
 
 #include <ext/stdio_sync_filebuf.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <ostream>
 #include <span>
 #include <vector>
@@ -40,7 +43,8 @@ class Rehearsal {
     Streams<wchar_t> wide_;
     os::BuildId build_id_{};                     // of the program or library that this code is in
     std::vector<const volatile char*> endings_;  // where the last steps of the program and of each library are
-    std::vector<std::span<char>> variables_;     // what was written since they were loaded
+    std::vector<char*> marks_;                   // what these write
+    const std::uintptr_t page_size_ = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
 };
 
 }  // namespace mp::process
