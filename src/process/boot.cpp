@@ -153,8 +153,8 @@ void prepare_to_boot(bool is_snapshot) {
 }
 
 bool begin(ReportPage& report) {
-    std::uint64_t nobody = ReportPage::not_begun;
-    return report.begun.compare_exchange_strong(nobody, static_cast<std::uint64_t>(::getpid()),
+    std::uint32_t nobody = ReportPage::not_begun;
+    return report.begun.compare_exchange_strong(nobody, static_cast<std::uint32_t>(::getpid()),
                                                 std::memory_order_acq_rel);
 }
 

@@ -54,14 +54,20 @@ std::string ending_of(pid_t pid) {
 
 }  // namespace
 
-Forkserver::Forkserver(os::UniqueFd control, pid_t pid, os::UniqueFd pidfd)
-    : control_(std::move(control)), pid_(pid), user_(::geteuid()), group_(::getegid()), pidfd_(std::move(pidfd)) {}
+Forkserver::Forkserver(os::UniqueFd control, OrderSockets<os::ForkPrivateFd> orders, pid_t pid, os::UniqueFd pidfd)
+    : control_(std::move(control)),
+      orders_(std::move(orders)),
+      pid_(pid),
+      user_(::geteuid()),
+      group_(::getegid()),
+      pidfd_(std::move(pidfd)) {}
 
 Forkserver::~Forkserver() = default;
 
 std::shared_ptr<Forkserver> Forkserver::execute() {
-    auto ends = os::socket_pair();
-    if (!ends) throw SystemError(ends.error(), "cannot start the fork server: socketpair");
+    auto ends = os::socket_pair(), even = os::socket_pair(), odd = os::socket_pair();
+    for (const auto* pair : {&ends, &even, &odd})
+        if (!*pair) throw SystemError(pair->error(), "cannot start the fork server: socketpair");
     const auto copy = execute_copy(ends->second.get());
     if (!copy) throw SystemError(copy.error(), "cannot start the fork server: cannot execute a copy of this program");
     ends->second.reset();
@@ -69,7 +75,9 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
     const int socket = ends->first.get();
     const wire::Serve request{.owner = ::getpid()};
     wire::Ready ready;
-    const auto sent = send(socket, request);
+    const auto sent = send(socket, request, std::array{even->second.get(), odd->second.get()});
+    even->second.reset();
+    odd->second.reset();
     // A copy that has ended is told of below, with how it ended.
     if (!sent && sent.error() != std::errc::broken_pipe && sent.error() != std::errc::connection_reset) {
         ::kill(*copy, SIGKILL);
@@ -92,8 +100,10 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
                     "); link it with the library's start hook, or call mp::init(argc, argv) first thing in main");
     if (ready.server == 0) throw SystemError(base::error_of(ready.error), "cannot start the fork server: fork");
     auto pidfd = os::open_pidfd(ready.server);
-    return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
-                                        pidfd ? std::move(*pidfd) : os::UniqueFd());
+    return std::make_shared<Forkserver>(std::move(ends->first),
+                                        OrderSockets<os::ForkPrivateFd>{os::ForkPrivateFd(std::move(even->first)),
+                                                                        os::ForkPrivateFd(std::move(odd->first))},
+                                        ready.server, pidfd ? std::move(*pidfd) : os::UniqueFd());
 }
 
 std::shared_ptr<Forkserver> Forkserver::snapshot() {
@@ -130,7 +140,7 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
     if (ready.server == 0)
         throw SystemError(base::error_of(ready.error), "cannot make a snapshot of this process: fork");
     auto pidfd = os::open_pidfd(ready.server);
-    return std::make_shared<Forkserver>(std::move(ends->first), ready.server,
+    return std::make_shared<Forkserver>(std::move(ends->first), OrderSockets<os::ForkPrivateFd>(), ready.server,
                                         pidfd ? std::move(*pidfd) : os::UniqueFd());
 }
 
@@ -186,11 +196,12 @@ base::Expected<std::optional<SpawnReply>> Forkserver::receive() {
     if (message(wire::Kind()) == wire::Kind::offer) {
         // Without descriptors of this process for all of it there is none.
         offer_.reset();
-        if (received && received->size == bytes.size() && received->descriptors.size() >= 4) {
+        if (received && received->size == bytes.size() && received->descriptors.size() >= 3) {
             const auto offer = message(wire::Offer());
             auto& fds = received->descriptors;
-            offer_.emplace(offer.pid, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), std::move(fds[3]),
-                           fds.size() > 4 ? std::move(fds[4]) : os::UniqueFd(), offer.inheritance);
+            offer_.emplace(offer.pid, offer.number, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]),
+                           fds.size() > 3 ? std::move(fds[3]) : os::UniqueFd(), offer.inheritance,
+                           std::unique_lock<std::mutex>());
         }
         return std::optional<SpawnReply>();
     }
@@ -204,19 +215,32 @@ base::Expected<std::optional<SpawnReply>> Forkserver::receive() {
     return std::optional(std::move(reply));
 }
 
-std::optional<Offer> Forkserver::give_to_spare(std::span<const std::byte> packet, std::span<const int> own,
-                                               std::span<const serial::Handle> handles) {
+bool Offer::has_ended() const {
+    const auto ended = os::wait_readable(pidfd ? pidfd.get() : status.get(), base::Deadline::now());
+    return ended && *ended;
+}
+
+std::optional<Offer> Forkserver::take_spare() {
+    std::unique_lock turn(spares_, std::try_to_lock);
+    if (!turn) return std::nullopt;
     std::lock_guard lock(mutex_);
     const auto now = base::Deadline::now();
     for (auto ready = os::wait_readable(control_.get(), now); ready && *ready;
          ready = os::wait_readable(control_.get(), now))
         if (const auto message = receive(); !message) return std::nullopt;  // the server is gone
     auto offer = std::exchange(offer_, std::nullopt);
-    if (!offer || offer->inheritance != Inheritance::of(pid_)) return std::nullopt;
-    if (!send_order(offer->order.get(), packet, own, handles)) return std::nullopt;
-    // In the same breath, so that the server hears of it before of any other request. One that is gone need not know.
-    static_cast<void>(send(control_.get(), wire::Taken{.pid = offer->pid}));
+    if (!offer || offer->inheritance != Inheritance::of(pid_) || offer->has_ended()) return std::nullopt;
+    offer->turn = std::move(turn);
     return offer;
+}
+
+bool Forkserver::give(const Offer& spare, std::span<const std::byte> packet, std::span<const int> own,
+                      std::span<const serial::Handle> handles) {
+    std::lock_guard lock(mutex_);
+    if (!send_order(orders_[spare.number % orders_.size()].get(), packet, own, handles)) return false;
+    // In the same breath, so that the server hears of it before of any other request. One that is gone need not know.
+    static_cast<void>(send(control_.get(), wire::Taken{.pid = spare.pid}));
+    return true;
 }
 
 base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, std::span<const int> own,

@@ -21,9 +21,13 @@ struct SpawnReply {
 /// A process that a server has forked in advance, as its owner holds it: it dies with `lifeline`.
 struct Offer {
     pid_t pid = 0;
-    os::UniqueFd order, status, lifeline, report;
+    std::uint64_t number = 0;
+    os::UniqueFd status, lifeline, report;
     os::UniqueFd pidfd;  // missing where there was no descriptor left for it
     Inheritance inheritance;
+    std::unique_lock<std::mutex> turn;  // as long as it is held no other spare is taken
+
+    bool has_ended() const;
 };
 
 /// A connection to one server. Any thread.
@@ -41,7 +45,7 @@ class Forkserver {
     /// count what is left.
     static void shut_down_shared();
 
-    Forkserver(os::UniqueFd control, pid_t pid, os::UniqueFd pidfd);
+    Forkserver(os::UniqueFd control, OrderSockets<os::ForkPrivateFd> orders, pid_t pid, os::UniqueFd pidfd);
     ~Forkserver();
 
     pid_t pid() const { return pid_; }
@@ -49,10 +53,13 @@ class Forkserver {
     /// False when the owner has changed its user or group since: processes from here would have the rights of before.
     bool has_callers_rights() const;
 
-    /// Gives an order to the spare, if there is one that is like what the server would fork now. It may yet end before
-    /// it begins.
-    std::optional<Offer> give_to_spare(std::span<const std::byte> packet, std::span<const int> own,
-                                       std::span<const serial::Handle> handles);
+    /// The spare, if there is one that is like what the server would fork now, and nobody else is just taking it. It
+    /// may end at any time. The caller has its turn until it knows whether the spare has begun.
+    std::optional<Offer> take_spare();
+    /// Gives the spare its order, which has its number, so that the server may make another. False where it cannot be
+    /// sent.
+    bool give(const Offer& spare, std::span<const std::byte> packet, std::span<const int> own,
+              std::span<const serial::Handle> handles);
     /// Sends an order to the server and waits for the answer. EPIPE or ECONNRESET when the server is gone.
     base::Expected<SpawnReply> spawn(std::span<const std::byte> packet, std::span<const int> own,
                                      std::span<const serial::Handle> handles);
@@ -62,8 +69,10 @@ class Forkserver {
     bool wait_for_answer() const;
     base::Expected<std::optional<SpawnReply>> receive();
 
-    std::mutex mutex_;  // one request at a time; guards offer_
+    std::mutex spares_;  // one spare is taken at a time; before mutex_
+    std::mutex mutex_;   // one request at a time; guards offer_
     os::ForkPrivateFd control_;
+    OrderSockets<os::ForkPrivateFd> orders_;  // for its spares; a snapshot has none
     pid_t pid_;
     const uid_t user_;
     const gid_t group_;

@@ -11,6 +11,7 @@
 
 #include <multiprocessing/errors.hpp>
 
+#include "os/futex.hpp"
 #include "os/log.hpp"
 #include "os/pidfd.hpp"
 #include "os/retry.hpp"
@@ -69,15 +70,16 @@ class Launch {
         }
     }
 
-    std::span<const std::byte> packet(std::uint32_t more_flags = 0) {
+    std::span<const std::byte> packet(std::uint32_t more_flags = 0, std::uint64_t spare = 0) {
         wire::Spawn request = request_;
         request.flags |= more_flags;
+        request.spare = spare;
         std::memcpy(packet_.data(), &request, sizeof request);
         return packet_;
     }
 
     Child::Parts start(std::shared_ptr<Forkserver>& server) {
-        if (spec_.method != StartMethod::forkserver) return *fork(server);
+        if (spec_.method != StartMethod::forkserver || spec_.handles.size() > wire::max_handles) return *fork(server);
         // There may be a spare; or one is made just when the server is asked; or it ends before it begins.
         if (auto parts = from_spare(*server)) return *std::move(parts);
         if (auto parts = fork(server, wire::Spawn::or_spare)) return *std::move(parts);
@@ -85,24 +87,25 @@ class Launch {
         return *fork(server);
     }
 
-    static constexpr std::chrono::milliseconds patience_with_spares{20};
+    static constexpr std::chrono::milliseconds patience_with_spares{10};
 
     // The spare as the new process. Nothing when there is none, or none any more.
     std::optional<Child::Parts> from_spare(Forkserver& server) {
-        auto offer = server.give_to_spare(packet(), descriptors_, spec_.handles);
+        auto offer = server.take_spare();
         if (!offer) return std::nullopt;
         Child::Parts parts;
         parts.report = map(offer->report);
-        // It closes its end when it has begun. So does the kernel when it has not and never will. One that somebody
-        // stopped before it was a process is to go on.
-        const auto over = [&] {
-            return os::wait_readable(offer->order.get(), base::Deadline::after(patience_with_spares));
-        };
-        for (auto ended = over(); ended && !*ended; ended = over())
+        if (!server.give(*offer, packet(0, offer->number), descriptors_, spec_.handles)) return std::nullopt;
+        const auto& begun = page(parts).begun;
+        while (begun.load(std::memory_order_acquire) == ReportPage::not_begun) {
+            if (os::futex_wait(begun, ReportPage::not_begun, base::Deadline::after(patience_with_spares))) continue;
+            if (offer->has_ended()) break;
+            // Somebody may have stopped it, before it was a process.
             if (offer->pidfd)
                 static_cast<void>(os::signal_pidfd(offer->pidfd.get(), SIGCONT));
             else
                 static_cast<void>(server.signal(offer->pid, SIGCONT));
+        }
         if (!prevent(parts)) return std::nullopt;
         parts.pid = offer->pid;
         parts.pidfd = std::move(offer->pidfd);
@@ -152,11 +155,13 @@ class Launch {
         return value(os::Mapping::shared(report.get(), sizeof(ReportPage)), "mapping its report");
     }
 
+    static ReportPage& page(const Child::Parts& parts) { return *reinterpret_cast<ReportPage*>(parts.report.data()); }
+
     // A process that was forked for this report and has not begun never will. The pid of one that has; 0: none has.
     static pid_t prevent(const Child::Parts& parts) {
-        auto& begun = reinterpret_cast<ReportPage*>(parts.report.data())->begun;
-        std::uint64_t pid = ReportPage::not_begun;
-        if (begun.compare_exchange_strong(pid, ReportPage::must_not_begin, std::memory_order_acq_rel)) return 0;
+        std::uint32_t pid = ReportPage::not_begun;
+        if (page(parts).begun.compare_exchange_strong(pid, ReportPage::must_not_begin, std::memory_order_acq_rel))
+            return 0;
         return static_cast<pid_t>(pid);
     }
 

@@ -23,7 +23,6 @@ base::Expected<void> Packet::receive(int socket) {
 
 base::Expected<void> send_order(int socket, std::span<const std::byte> packet, std::span<const int> own,
                                 std::span<const serial::Handle> handles) {
-    constexpr std::size_t batch = 200;
     std::vector<int> descriptors;
     std::size_t sent = 0;
     // For example ETOOMANYREFS: the kernel limits how many descriptors are on their way.
@@ -34,9 +33,9 @@ base::Expected<void> send_order(int socket, std::span<const std::byte> packet, s
     const auto add = [&](std::size_t count) {
         for (const auto& handle : handles.subspan(sent, count)) descriptors.push_back(handle.fd());
     };
-    for (; handles.size() - sent > batch; sent += batch) {
+    for (; handles.size() - sent > wire::max_handles; sent += wire::max_handles) {
         descriptors.clear();
-        add(batch);
+        add(wire::max_handles);
         if (const auto done = send(socket, wire::Kind::handles, descriptors); !done) return give_up(done.error());
     }
     descriptors.assign(own.begin(), own.end());

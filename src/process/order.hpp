@@ -58,6 +58,12 @@ struct Order {
     }
 };
 
+/// What the orders of spares go through: that of number n through the socket n % 2. No two that have not begun wait at
+/// the same: the next one but one is made when the next has its order, which it is given when this one has begun or
+/// ended.
+template <class Fd>
+using OrderSockets = std::array<Fd, 2>;
+
 /// Sends one with its own descriptors and its handles. What a packet cannot hold of these goes before it, and is to be
 /// forgotten when the rest cannot be sent.
 base::Expected<void> send_order(int socket, std::span<const std::byte> packet, std::span<const int> own,

@@ -15,7 +15,7 @@ enum class ExitCall : std::uint32_t { unknown, exit, quick_exit, pthread_exit };
 /// Lives zeroed in a memory file that owner and process map.
 struct ReportPage {
     static constexpr std::uint32_t max_error = 48 * 1024;
-    static constexpr std::uint64_t not_begun = 0, must_not_begin = ~std::uint64_t(0);
+    static constexpr std::uint32_t not_begun = 0, must_not_begin = ~std::uint32_t(0);
     static constexpr std::uint32_t exits = 0x100;
     static constexpr std::uint32_t not_refused = 0, refused = 1, left_for_it = 2;
 
@@ -25,13 +25,12 @@ struct ReportPage {
     std::atomic<std::uint32_t> exit_code;      // exits | code: stored by a process that ends by exit, for an owner whose
                                                // server is gone
     std::atomic<std::uint32_t> memory_refused; // refused: the process met its own limit of memory; left_for_it: and ended
-    std::uint32_t unused;
-    std::atomic<std::uint64_t> begun;          // whoever comes first: the process, before it does anything, stores its pid;
-                                               // the owner, which has lost it, stores must_not_begin
+    std::atomic<std::uint32_t> begun;          // whoever comes first: the process, before it does anything, stores its pid;
+                                               // the owner, which has lost it, stores must_not_begin; a futex word
     os::CrashReport crash;                     // written by the dying process
     os::StackSample sample;                    // written by the process when its owner asks
     std::byte error[max_error];                // an encoded ExceptionRecord that ended the entry
 };
-static_assert(sizeof(ReportPage) == sizeof(os::CrashReport) + sizeof(os::StackSample) + 32 + ReportPage::max_error);
+static_assert(sizeof(ReportPage) == sizeof(os::CrashReport) + sizeof(os::StackSample) + 24 + ReportPage::max_error);
 
 }  // namespace mp::process

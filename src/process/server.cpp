@@ -34,8 +34,11 @@ namespace {
 
 class Server {
   public:
-    Server(os::UniqueFd control, pid_t owner, bool is_snapshot, bool must_execute)
-        : control_(std::move(control)), is_snapshot_(is_snapshot), must_execute_(must_execute) {
+    Server(os::UniqueFd control, pid_t owner, bool is_snapshot, bool must_execute, OrderSockets<os::UniqueFd> orders)
+        : control_(std::move(control)),
+          is_snapshot_(is_snapshot),
+          must_execute_(must_execute),
+          spare_(std::move(orders)) {
         // It must survive whatever ends its owner - Ctrl-C, a hang-up, a signal to the whole group - to clean up.
         sigset_t all;
         ::sigfillset(&all);
@@ -151,6 +154,10 @@ class Server {
             pending_handles_.clear();
             return bool(send(control_.get(), wire::Spawned{}));
         }
+        if (!is_snapshot_) {
+            reap(WNOHANG);  // the owner may know of a spare's end before this server
+            spare_.refuse_orders();
+        }
         Started entry;
         auto order = take_order(packet, std::exchange(pending_handles_, {}), Receiver::server);
         if (!order) return answer_failure(EPROTO);
@@ -263,7 +270,7 @@ class Server {
             const pid_t pid = os::retry([&] { return ::wait4(-1, &how, flags, &usage); });
             if (pid < 0) return false;
             if (pid == 0) return true;
-            if (pid == spare_.pid()) spare_.forget();
+            spare_.was_reaped(pid);
             // Orphans that this server adopted are nobody's: only their remains are removed.
             if (const auto found = started_.find(pid); found != started_.end()) {
                 report(found->second.status.get(), how, usage);
@@ -311,8 +318,9 @@ class Server {
 
 }  // namespace
 
-void serve(os::UniqueFd control, pid_t owner, bool is_snapshot, bool unsafe_to_fork) {
-    Server(std::move(control), owner, is_snapshot, unsafe_to_fork).run();
+void serve(os::UniqueFd control, pid_t owner, bool is_snapshot, bool unsafe_to_fork,
+           OrderSockets<os::UniqueFd> orders) {
+    Server(std::move(control), owner, is_snapshot, unsafe_to_fork, std::move(orders)).run();
     // Not exit(): the handlers and objects of this copy belong to the processes that were forked from it.
     std::_Exit(0);
 }
@@ -331,7 +339,8 @@ int run_marked_copy(Marker marker, int, char**) {
     }
 
     wire::Serve request;
-    if (!packet->read(request)) return 255;
+    if (!packet->read(request) || packet->descriptors.size() != 2) return 255;
+    OrderSockets<os::UniqueFd> orders{std::move(packet->descriptors[0]), std::move(packet->descriptors[1])};
     // Threads of static initialisers do not follow into the server, but the locks they hold do.
     const bool unsafe_to_fork = !os::other_threads().empty();
     // The server detaches itself from the owner, whose own waits for children must never see it.
@@ -341,7 +350,7 @@ int run_marked_copy(Marker marker, int, char**) {
     packet.reset();
     const wire::Ready ready{.server = ::getpid()};
     if (!send(control.get(), ready)) std::_Exit(0);
-    serve(std::move(control), request.owner, false, unsafe_to_fork);
+    serve(std::move(control), request.owner, false, unsafe_to_fork, std::move(orders));
 }
 
 }  // namespace mp::process

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "os/unique_fd.hpp"
+#include "process/order.hpp"
 #include "process/worker_mode.hpp"
 
 namespace mp::process {
@@ -12,8 +13,10 @@ namespace mp::process {
 int run_marked_copy(Marker marker, int argc, char** argv);
 
 /// Serves on `control` until the owner ends or closes its end; then kills and reaps every process below. `is_snapshot`:
-/// this process is a fork of the owner, not a fresh copy. `unsafe_to_fork`: other threads were running when this process
-/// was forked, so that its memory may hold locks without owner; its children are copies executed anew.
-[[noreturn]] void serve(os::UniqueFd control, pid_t owner, bool is_snapshot, bool unsafe_to_fork = false);
+/// this process is a fork of the owner, not a fresh copy. `unsafe_to_fork`: other threads were running when this
+/// process was forked, so that its memory may hold locks without owner; its children are copies executed anew.
+/// `orders`: where those of its spares come from; a snapshot has none.
+[[noreturn]] void serve(os::UniqueFd control, pid_t owner, bool is_snapshot, bool unsafe_to_fork = false,
+                        OrderSockets<os::UniqueFd> orders = {});
 
 }  // namespace mp::process

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "os/futex.hpp"
 #include "os/pidfd.hpp"
 #include "os/retry.hpp"
 #include "process/ties.hpp"
@@ -45,21 +46,27 @@ bool performed(Rehearsal& rehearsal, Packet& packet) {
     }
 }
 
-// Waits for the first message of an order. False when none will come.
-bool receive_first(Packet& packet, int socket, int server) {
-    std::array<pollfd, 2> watched{pollfd{socket, POLLIN, 0}, pollfd{server, POLLIN, 0}};
-    if (os::retry([&] { return ::poll(watched.data(), watched.size(), -1); }) < 0) return false;
-    // The server is gone. From now on the owner cannot send anything; what it has sent before is an order like any
-    // other.
-    if (!watched[0].revents) ::shutdown(socket, SHUT_RD);
-    return packet.receive(socket) && packet.size > 0;
-}
-
 struct Ends {
     os::UniqueFd order, lifeline, report, server;
 };
 
-[[noreturn]] void wait_for_order(Ends ends, Packet& packet, Rehearsal& rehearsal) noexcept {
+// Waits for the order of the spare of that number. False when none will come.
+bool receive_own(Packet& packet, const Ends& ends, std::uint64_t number) {
+    const int orders = ends.order.get();
+    wire::Spawn spawn;
+    do {
+        packet.descriptors.clear();
+        std::array<pollfd, 2> watched{pollfd{orders, POLLIN, 0}, pollfd{ends.server.get(), POLLIN, 0}};
+        if (os::retry([&] { return ::poll(watched.data(), watched.size(), -1); }) < 0) return false;
+        // The server is gone. From now on the owner cannot send anything; what it has sent before is an order like any
+        // other.
+        if (!watched[0].revents) ::shutdown(orders, SHUT_RD);
+        if (!packet.receive(orders) || packet.size == 0) return false;
+    } while (!packet.read(spawn) || spawn.spare != number);
+    return true;
+}
+
+[[noreturn]] void wait_for_order(Ends ends, std::uint64_t number, Packet& packet, Rehearsal& rehearsal) noexcept {
     ::prctl(PR_SET_NAME, "mp-spare");
     // A signal that ends a process ends the spare, so that none is left to meet a process that was not there when it
     // was sent.
@@ -74,16 +81,36 @@ struct Ends {
     const auto bound = os::bind_lifeline(ends.lifeline.release());
     if (bound && !*bound) std::_Exit(0);
 
-    if (!performed(rehearsal, packet) || !receive_first(packet, ends.order.get(), ends.server.get())) std::_Exit(0);
-    Order order = receive_order(ends.order.get(), packet, Receiver::spare);
-    ends.server.reset();
-    if (!begin(report)) std::_Exit(255);
-    // By the end of this socket the owner, which looks into the report then, sees that it has begun.
-    ends.order.reset();
-    run_booted(order.decoded(), *std::move(mapped), std::move(order.fds), false);
+    if (!performed(rehearsal, packet) || !receive_own(packet, ends, number)) std::_Exit(0);
+    auto order = take_order(packet, {}, Receiver::spare);
+    ends = {};
+    if (!order || !begin(report)) std::_Exit(255);
+    os::futex_wake(report.begun, 1);
+    run_booted(order->decoded(), *std::move(mapped), std::move(order->fds), false);
 }
 
 }  // namespace
+
+void Spare::was_reaped(pid_t pid) {
+    if (pid == pid_) pid_ = 0;
+    std::ranges::replace(newest_, pid, 0);
+}
+
+void Spare::refuse_orders() const {
+    for (std::size_t i = 0; i < orders_.size(); ++i) {
+        if (newest_[i] != 0) continue;  // it may be just about to take its own
+        std::byte kind;                 // the rest of a message, and what came with it, is let go of
+        const auto now = base::Deadline::now();
+        for (auto ready = os::wait_readable(orders_[i].get(), now); ready && *ready;
+             ready = os::wait_readable(orders_[i].get(), now)) {
+            const auto order = os::receive_message(orders_[i].get(), {&kind, 1});
+            const bool received =
+                order ? order->size > 0
+                      : order.error() == std::errc::message_size || order.error() == std::errc::too_many_files_open;
+            if (!received) break;
+        }
+    }
+}
 
 std::optional<Spare::Made> Spare::make(int control, Packet& packet, const std::function<void()>& forget_server) {
     if (!would_do_) would_do_ = !has_signal_handlers();
@@ -98,25 +125,23 @@ std::optional<Spare::Made> Spare::make(int control, Packet& packet, const std::f
         if (!pidfd) return std::nullopt;
         server_ = *std::move(pidfd);
     }
-    auto order = os::socket_pair();
     const char* missing = nullptr;
     auto ties = make_ties(missing);
-    if (!order || !ties) return std::nullopt;
-    wire::Offer offer{.inheritance = Inheritance::of(0)};
+    if (!ties) return std::nullopt;
+    wire::Offer offer{.number = ++number_, .inheritance = Inheritance::of(0)};
     // What sits in a buffer now would be written by the process as well.
     std::fflush(nullptr);
     offer.pid = ::fork();
     if (offer.pid < 0) return std::nullopt;
     if (offer.pid == 0) {
-        Ends ends{std::move(order->second), std::move(ties->lifeline.bound), std::move(ties->report),
-                  std::move(server_)};
+        Ends ends{std::move(orders_[number_ % orders_.size()]), std::move(ties->lifeline.bound),
+                  std::move(ties->report), std::move(server_)};
         forget_server();
-        order->first.reset();
         *ties = {};
-        wait_for_order(std::move(ends), packet, *rehearsal_);
+        wait_for_order(std::move(ends), offer.number, packet, *rehearsal_);
     }
-    pid_ = offer.pid;
-    std::vector<int> owners{order->first.get(), ties->status.get(), ties->lifeline.owner.get(), ties->report.get()};
+    pid_ = newest_[number_ % newest_.size()] = offer.pid;
+    std::vector<int> owners{ties->status.get(), ties->lifeline.owner.get(), ties->report.get()};
     const auto pidfd = os::open_pidfd(offer.pid);
     if (pidfd) owners.push_back(pidfd->get());
     // Where it cannot be sent, or nobody takes it from there, the spare ends by its lifeline.

@@ -4,9 +4,12 @@
 
 #include <sys/types.h>
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "os/unique_fd.hpp"
 #include "process/order.hpp"
@@ -18,6 +21,8 @@ namespace mp::process {
 /// and ends with the server unless it has been given its order.
 class Spare {
   public:
+    explicit Spare(OrderSockets<os::UniqueFd> orders) : orders_(std::move(orders)) {}
+
     struct Made {
         pid_t pid;
         os::UniqueFd status;  // where the server tells how it ended
@@ -27,20 +32,27 @@ class Spare {
     /// can be had, or where one would not do.
     std::optional<Made> make(int control, Packet& packet, const std::function<void()>& forget_server);
 
-    /// The spare's, as long as nobody has said that it was given an order; 0: there is none.
+    /// The spare's, until it has begun, as far as the server knows; 0: there is none.
     pid_t pid() const { return pid_; }
-    /// It was given one, or was reaped.
+    /// It was given its order.
     void forget() { pid_ = 0; }
+    void was_reaped(pid_t pid);
+    /// Lets go of orders for spares that ended before they took them, and of what these hold.
+    void refuse_orders() const;
     /// In a fork of the server.
     void leave_server() {
         forget();
+        orders_ = {};
         server_.reset();
     }
     /// Kills it, to be reaped. False when there is none.
     bool kill() const;
 
   private:
+    OrderSockets<os::UniqueFd> orders_;
+    std::array<pid_t, 2> newest_{};  // of those that waited there; 0: it was reaped
     pid_t pid_ = 0;
+    std::uint64_t number_ = 0;              // of the newest
     std::unique_ptr<Rehearsal> rehearsal_;  // once there was a first one
     os::UniqueFd server_;                   // a pidfd of the server, for the spare
     std::optional<bool> would_do_;          // once it was found out

@@ -17,14 +17,15 @@ enum class Kind : std::uint32_t {
     handles,  // owner -> server: descriptors of the next `spawn` that one packet cannot hold
     forget,   // owner -> server: those descriptors will not be used
     spawn,    // owner -> server: start a process                        answered by `spawned`
-              // owner -> spare: be this process                         it begins, or its end of the socket closes
+              // owner -> spare, by a socket of its own: be this process         no answer: it begins
     offer,    // server -> owner, unasked: there is a spare
-    taken,    // owner -> server: that one was given an order            no answer
+    taken,    // owner -> server: that one has begun                     no answer
     signal,   // owner -> server: signal one of its children (where there is no pidfd)
     ready,
     spawned,
 };
 
+/// With a descriptor: the socket for the orders of spares.
 struct Serve {
     Kind kind = Kind::serve;
     std::int32_t owner = 0;  // pid
@@ -50,6 +51,7 @@ struct Spawn {
     std::uint32_t flags = 0;
     std::uint64_t boot_size = 0;
     std::uint64_t handle_count = 0;  // all of them, those sent before included
+    std::uint64_t spare = 0;         // to a spare: its number; the order of one that has ended is nobody's
     // Descriptors: status (to the server only), lifeline and report (not to a spare, which has them), directory,
     // [output], [error], [boot file], handles
 };
@@ -67,11 +69,12 @@ struct Spawned {
     std::int32_t error = 0;  // errno; 0 when there is a spare
 };
 
-/// With five descriptors: the socket for its order, its status, lifeline and report, a pidfd.
+/// With its status, lifeline and report as descriptors, and a pidfd where the kernel has them.
 struct Offer {
     Kind kind = Kind::offer;
     std::int32_t pid = 0;
-    Inheritance inheritance;  // what it was forked with
+    std::uint64_t number = 0;  // its own: that of no other spare of this server
+    Inheritance inheritance;   // what it was forked with
 };
 
 struct Taken {
@@ -91,5 +94,6 @@ struct Status {
 
 inline constexpr std::size_t max_packet = 60 * 1024;
 inline constexpr std::size_t max_inline_boot = 32 * 1024;
+inline constexpr std::size_t max_handles = 200;  // in one packet
 
 }  // namespace mp::process::wire

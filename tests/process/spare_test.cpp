@@ -1,6 +1,7 @@
 // The process that a fork server keeps in advance: that it is taken, that nobody could tell, and what ends it.
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -8,11 +9,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -153,6 +156,42 @@ TEST_F(Spares, OneThatIsKilledAtAnyTimeOfAStartIsAKilledProcessOrNone) {
             EXPECT_EQ(said, "ran\n") << round;
         else
             EXPECT_TRUE(code == -SIGKILL && process.pid() == victim) << round << ' ' << code;
+    }
+}
+
+// One that was stopped before it took its order, and then killed: the next at the same socket is not it, and what the
+// order held is let go of.
+TEST_F(Spares, AnOrderForOneThatHasEndedIsNobodys) {
+    for (int round = 0; round < 4; ++round) {
+        run_one();
+        spare();
+        const auto forkserver = Forkserver::shared();
+        std::array<int, 2> ends{};
+        ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+        const mp::os::UniqueFd reader(ends[0]);
+        {
+            const mp::os::UniqueFd writer(ends[1]);
+            const auto offer = forkserver->take_spare();
+            ASSERT_TRUE(offer && offer->pidfd) << round;
+            ::kill(offer->pid, SIGSTOP);
+            ASSERT_TRUE(mp::test::eventually([&] { return state_of(offer->pid) == 'T'; }));
+            const mp::process::wire::Spawn order{.spare = offer->number};
+            ASSERT_TRUE(forkserver->give(*offer, std::as_bytes(std::span(&order, 1)), std::array{writer.get()}, {}));
+            ::kill(offer->pid, SIGKILL);
+            ASSERT_TRUE(mp::test::eventually([&] { return offer->has_ended(); }));
+        }
+        pollfd end{reader.get(), 0, 0};
+        if (round % 2) {
+            // Asked for a process instead, as it is by an owner whose spare has ended, the server lets go of it.
+            run(StartMethod::spawn, 3);
+            EXPECT_EQ(::poll(&end, 1, 0), 1) << round;
+        } else {
+            for (const int code : {4, 5}) {
+                spare();
+                EXPECT_NE(run_one(code), 0);
+            }
+            ASSERT_EQ(::poll(&end, 1, 60'000), 1) << round;
+        }
     }
 }
 
