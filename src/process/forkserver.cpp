@@ -98,7 +98,8 @@ std::shared_ptr<Forkserver> Forkserver::execute() {
     if (!sent || !answer || answer->size != sizeof ready || ready.kind != wire::Kind::ready)
         throw Error("cannot start the fork server: the copy of this program did not enter worker mode (" + ending +
                     "); link it with the library's start hook, or call mp::init(argc, argv) first thing in main");
-    if (ready.server == 0) throw SystemError(base::error_of(ready.error), "cannot start the fork server: fork");
+    if (ready.server == 0)
+        throw SystemError(base::error_of(ready.error), "cannot start the fork server: fork or signalfd");
     auto pidfd = os::open_pidfd(ready.server);
     return std::make_shared<Forkserver>(std::move(ends->first),
                                         OrderSockets<os::ForkPrivateFd>{os::ForkPrivateFd(std::move(even->first)),
@@ -128,8 +129,6 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
         }
         if (detached != 0) std::_Exit(0);
         ends->first.reset();
-        const wire::Ready ready{.server = ::getpid()};
-        if (!send(ends->second.get(), ready)) std::_Exit(255);
         serve(std::move(ends->second), owner, true);
     }
     ends->second.reset();
@@ -138,7 +137,7 @@ std::shared_ptr<Forkserver> Forkserver::snapshot() {
     const std::string ending = ending_of(first);
     if (!answer || answer->size != sizeof ready) throw Error("cannot make a snapshot of this process: " + ending);
     if (ready.server == 0)
-        throw SystemError(base::error_of(ready.error), "cannot make a snapshot of this process: fork");
+        throw SystemError(base::error_of(ready.error), "cannot make a snapshot of this process: fork or signalfd");
     auto pidfd = os::open_pidfd(ready.server);
     return std::make_shared<Forkserver>(std::move(ends->first), OrderSockets<os::ForkPrivateFd>(), ready.server,
                                         pidfd ? std::move(*pidfd) : os::UniqueFd());
@@ -252,8 +251,6 @@ base::Expected<SpawnReply> Forkserver::spawn(std::span<const std::byte> packet, 
         auto answer = receive();
         if (!answer) return answer.error();
         if (!*answer) continue;
-        // A spare that nobody was sent to is not kept: it would hold descriptors until the next start.
-        if ((*answer)->pid != 0) offer_.reset();
         return **std::move(answer);
     }
 }

@@ -50,6 +50,7 @@ class Server {
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         ::prctl(PR_SET_NAME, is_snapshot ? "mp-snapshot" : "mp-forkserver");
         signals_ = os::clear_of_streams(os::UniqueFd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK)));
+        if (!signals_) no_signals_ = errno;
         if (auto pidfd = os::open_pidfd(owner)) owner_ = std::move(*pidfd);
         // Found out once here instead of by each child: it takes a look into /proc.
         static_cast<void>(os::module_at(reinterpret_cast<const void*>(&serve)));
@@ -58,6 +59,13 @@ class Server {
         if (is_snapshot) return;
         let_go_of_streams();
         prepare_to_boot(false);
+    }
+
+    /// Tells the owner that it serves, or that it cannot: without its signals it would never hear of an end. What it
+    /// needs for good it has by then.
+    bool answer() {
+        const wire::Ready ready = signals_ ? wire::Ready{.server = ::getpid()} : wire::Ready{.error = no_signals_};
+        return send(control_.get(), ready) && signals_;
     }
 
     void run() {
@@ -305,6 +313,7 @@ class Server {
     os::UniqueFd control_;
     os::UniqueFd owner_;
     os::UniqueFd signals_;
+    int no_signals_ = 0;  // why there are none
     bool is_snapshot_;
     bool must_execute_;
     bool served_its_only_order_ = false;
@@ -320,7 +329,8 @@ class Server {
 
 void serve(os::UniqueFd control, pid_t owner, bool is_snapshot, bool unsafe_to_fork,
            OrderSockets<os::UniqueFd> orders) {
-    Server(std::move(control), owner, is_snapshot, unsafe_to_fork, std::move(orders)).run();
+    Server server(std::move(control), owner, is_snapshot, unsafe_to_fork, std::move(orders));
+    if (server.answer()) server.run();
     // Not exit(): the handlers and objects of this copy belong to the processes that were forked from it.
     std::_Exit(0);
 }
@@ -348,8 +358,6 @@ int run_marked_copy(Marker marker, int, char**) {
     if (detached < 0) static_cast<void>(send(control.get(), wire::Ready{.error = errno}));
     if (detached != 0) std::_Exit(0);
     packet.reset();
-    const wire::Ready ready{.server = ::getpid()};
-    if (!send(control.get(), ready)) std::_Exit(0);
     serve(std::move(control), request.owner, false, unsafe_to_fork, std::move(orders));
 }
 

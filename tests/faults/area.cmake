@@ -1,7 +1,7 @@
 # The system calls of the library go through those of system_calls.cpp, which fail when told to.
 target_sources(test_faults PRIVATE ${CMAKE_CURRENT_LIST_DIR}/system_calls.cpp)
 set(calls epoll_create1 epoll_ctl epoll_wait eventfd fcntl fork ftruncate memfd_create mmap open pipe2 poll posix_spawn read
-  recvmsg sendmsg socketpair syscall waitpid)
+  recvmsg sendmsg signalfd socketpair syscall waitpid)
 list(TRANSFORM calls PREPEND "-Wl,--wrap=")
 target_link_options(test_faults PRIVATE ${calls})
 

@@ -87,6 +87,29 @@ INSTANTIATE_TEST_SUITE_P(
                                          Fault{"poll", EINTR}, Fault{"epoll_wait", EINTR}, Fault{"waitpid", EINTR})),
     fault_name);
 
+// It would serve, and never hear that a process has ended.
+TEST(ServerFaults, WithoutADescriptorForItsSignalsAreTypedErrors) {
+    for (const auto method : {StartMethod::forkserver, StartMethod::fork}) {
+        mp::process::Forkserver::shut_down_shared();
+        const auto start = [&] {
+            mp::Process process({.start_method = method}, [] {});
+            process.start();
+            process.join();
+            return process.exitcode();
+        };
+        {
+            const NoSignalFds none;
+            try {
+                start();
+                ADD_FAILURE() << "no error";
+            } catch (const mp::SystemError& error) {
+                EXPECT_TRUE(error.code() == std::errc::too_many_files_open) << error.what();
+            }
+        }
+        EXPECT_EQ(start(), 0);
+    }
+}
+
 // Of each kind of worker, each limit.
 class PoolLimits : public LeakCheck, public ::testing::WithParamInterface<std::tuple<std::string, std::string>> {};
 

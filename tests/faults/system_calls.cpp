@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,6 +16,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
+#include <cstdlib>
 #include <string_view>
 
 namespace mp::test {
@@ -62,6 +64,10 @@ void arm(const Fault& given, int n) {
     struck = false;
     armed = &fault;
 }
+
+constexpr const char* no_signal_fds = "MP_TEST_NO_SIGNAL_FDS";
+NoSignalFds::NoSignalFds() { ::setenv(no_signal_fds, "1", 1); }
+NoSignalFds::~NoSignalFds() { ::unsetenv(no_signal_fds); }
 
 bool disarm() {
     armed = nullptr;
@@ -130,6 +136,13 @@ ssize_t __wrap_read(int fd, void* to, std::size_t size) {
     if (is_short()) return __real_read(fd, to, size > 1 && is_stream(fd) && strikes("read") ? 1 : size);
     if (fails("read")) return -1;
     return __real_read(fd, to, size);
+}
+
+int __real_signalfd(int fd, const sigset_t* signals, int flags);
+int __wrap_signalfd(int fd, const sigset_t* signals, int flags) {
+    if (!std::getenv(mp::test::no_signal_fds)) return __real_signalfd(fd, signals, flags);
+    errno = EMFILE;
+    return -1;
 }
 
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);

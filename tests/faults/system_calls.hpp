@@ -17,6 +17,12 @@ inline void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.call 
 
 /// From here on the n-th such call of this process, by any thread, fails (n = 0: the next one). Once.
 void arm(const Fault& fault, int n);
+/// Each signalfd() fails with EMFILE, in this process and in those that it executes or forks while this lives.
+class NoSignalFds {
+  public:
+    NoSignalFds();
+    ~NoSignalFds();
+};
 /// No call fails any more; returns whether one did.
 bool disarm();
 
