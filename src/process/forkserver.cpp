@@ -198,8 +198,8 @@ base::Expected<std::optional<SpawnReply>> Forkserver::receive() {
         if (received && received->size == bytes.size() && received->descriptors.size() >= 3) {
             const auto offer = message(wire::Offer());
             auto& fds = received->descriptors;
-            offer_.emplace(offer.pid, offer.number, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]),
-                           fds.size() > 3 ? std::move(fds[3]) : os::UniqueFd(), offer.inheritance,
+            offer_.emplace(offer.pid, offer.number, offer.place, std::move(fds[0]), std::move(fds[1]),
+                           std::move(fds[2]), fds.size() > 3 ? std::move(fds[3]) : os::UniqueFd(), offer.inheritance,
                            std::unique_lock<std::mutex>());
         }
         return std::optional<SpawnReply>();
@@ -236,7 +236,7 @@ std::optional<Offer> Forkserver::take_spare() {
 bool Forkserver::give(const Offer& spare, std::span<const std::byte> packet, std::span<const int> own,
                       std::span<const serial::Handle> handles) {
     std::lock_guard lock(mutex_);
-    if (!send_order(orders_[spare.number % orders_.size()].get(), packet, own, handles)) return false;
+    if (!send_order(orders_.at(spare.place).get(), packet, own, handles)) return false;
     // In the same breath, so that the server hears of it before of any other request. One that is gone need not know.
     static_cast<void>(send(control_.get(), wire::Taken{.pid = spare.pid}));
     return true;

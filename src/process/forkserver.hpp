@@ -21,7 +21,7 @@ struct SpawnReply {
 /// A process that a server has forked in advance, as its owner holds it: it dies with `lifeline`.
 struct Offer {
     pid_t pid = 0;
-    std::uint64_t number = 0;
+    std::uint64_t number = 0, place = 0;
     os::UniqueFd status, lifeline, report;
     os::UniqueFd pidfd;  // missing where there was no descriptor left for it
     Inheritance inheritance;

@@ -58,9 +58,7 @@ struct Order {
     }
 };
 
-/// What the orders of spares go through: that of number n through the socket n % 2. No two that have not begun wait at
-/// the same: the next one but one is made when the next has its order, which it is given when this one has begun or
-/// ended.
+/// What the orders of spares go through: each one's offer says which. No two that have not begun wait at the same.
 template <class Fd>
 using OrderSockets = std::array<Fd, 2>;
 

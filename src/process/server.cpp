@@ -141,7 +141,7 @@ class Server {
             case wire::Kind::taken: {
                 wire::Taken taken;
                 if (!packet.read(taken)) return false;
-                if (taken.pid == spare_.pid()) spare_.forget();  // not reaped yet
+                spare_.was_taken(taken.pid);
                 wish_for_a_spare(taken.pid);
                 return true;
             }

@@ -91,19 +91,27 @@ bool receive_own(Packet& packet, const Ends& ends, std::uint64_t number) {
 
 }  // namespace
 
+void Spare::was_taken(pid_t pid) {
+    if (pid != pid_) return;  // it was reaped
+    pid_ = 0;
+    // One start at a time takes a spare, and until it knows whether that has begun.
+    for (auto& place : places_) place.is_known = place.newest != pid;
+}
+
 void Spare::was_reaped(pid_t pid) {
     if (pid == pid_) pid_ = 0;
-    std::ranges::replace(newest_, pid, 0);
+    for (auto& place : places_)
+        if (place.newest == pid) place.newest = 0;
 }
 
 void Spare::refuse_orders() const {
-    for (std::size_t i = 0; i < orders_.size(); ++i) {
-        if (newest_[i] != 0) continue;  // it may be just about to take its own
-        std::byte kind;                 // the rest of a message, and what came with it, is let go of
+    for (const auto& place : places_) {
+        if (place.newest != 0) continue;  // it may be just about to take its own
+        const int socket = place.orders.get();
         const auto now = base::Deadline::now();
-        for (auto ready = os::wait_readable(orders_[i].get(), now); ready && *ready;
-             ready = os::wait_readable(orders_[i].get(), now)) {
-            const auto order = os::receive_message(orders_[i].get(), {&kind, 1});
+        for (auto ready = os::wait_readable(socket, now); ready && *ready; ready = os::wait_readable(socket, now)) {
+            std::byte kind;  // the rest of the message, and what came with it, is let go of
+            const auto order = os::receive_message(socket, {&kind, 1});
             const bool received =
                 order ? order->size > 0
                       : order.error() == std::errc::message_size || order.error() == std::errc::too_many_files_open;
@@ -114,7 +122,8 @@ void Spare::refuse_orders() const {
 
 std::optional<Spare::Made> Spare::make(int control, Packet& packet, const std::function<void()>& forget_server) {
     if (!would_do_) would_do_ = !has_signal_handlers();
-    if (pid_ != 0 || !*would_do_) return std::nullopt;
+    const auto place = std::ranges::find_if(places_, &Place::is_free);
+    if (pid_ != 0 || place == places_.end() || !*would_do_) return std::nullopt;
     try {
         if (!rehearsal_) rehearsal_ = std::make_unique<Rehearsal>(packet);
     } catch (const std::exception&) {
@@ -128,19 +137,22 @@ std::optional<Spare::Made> Spare::make(int control, Packet& packet, const std::f
     const char* missing = nullptr;
     auto ties = make_ties(missing);
     if (!ties) return std::nullopt;
-    wire::Offer offer{.number = ++number_, .inheritance = Inheritance::of(0)};
+    wire::Offer offer{.number = ++number_,
+                      .place = static_cast<std::uint64_t>(place - places_.begin()),
+                      .inheritance = Inheritance::of(0)};
     // What sits in a buffer now would be written by the process as well.
     std::fflush(nullptr);
     offer.pid = ::fork();
     if (offer.pid < 0) return std::nullopt;
     if (offer.pid == 0) {
-        Ends ends{std::move(orders_[number_ % orders_.size()]), std::move(ties->lifeline.bound),
-                  std::move(ties->report), std::move(server_)};
+        Ends ends{std::move(place->orders), std::move(ties->lifeline.bound), std::move(ties->report),
+                  std::move(server_)};
         forget_server();
         *ties = {};
         wait_for_order(std::move(ends), offer.number, packet, *rehearsal_);
     }
-    pid_ = newest_[number_ % newest_.size()] = offer.pid;
+    pid_ = place->newest = offer.pid;
+    place->is_known = false;
     std::vector<int> owners{ties->status.get(), ties->lifeline.owner.get(), ties->report.get()};
     const auto pidfd = os::open_pidfd(offer.pid);
     if (pidfd) owners.push_back(pidfd->get());

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "os/unique_fd.hpp"
@@ -21,7 +22,9 @@ namespace mp::process {
 /// and ends with the server unless it has been given its order.
 class Spare {
   public:
-    explicit Spare(OrderSockets<os::UniqueFd> orders) : orders_(std::move(orders)) {}
+    explicit Spare(OrderSockets<os::UniqueFd> orders) {
+        for (std::size_t i = 0; i < orders.size(); ++i) places_[i].orders = std::move(orders[i]);
+    }
 
     struct Made {
         pid_t pid;
@@ -32,25 +35,30 @@ class Spare {
     /// can be had, or where one would not do.
     std::optional<Made> make(int control, Packet& packet, const std::function<void()>& forget_server);
 
-    /// The spare's, until it has begun, as far as the server knows; 0: there is none.
+    /// The spare's, until it was given its order; 0: there is none.
     pid_t pid() const { return pid_; }
-    /// It was given its order.
-    void forget() { pid_ = 0; }
+    void was_taken(pid_t pid);
     void was_reaped(pid_t pid);
     /// Lets go of orders for spares that ended before they took them, and of what these hold.
     void refuse_orders() const;
     /// In a fork of the server.
     void leave_server() {
-        forget();
-        orders_ = {};
+        pid_ = 0;
+        places_ = {};
         server_.reset();
     }
     /// Kills it, to be reaped. False when there is none.
     bool kill() const;
 
   private:
-    OrderSockets<os::UniqueFd> orders_;
-    std::array<pid_t, 2> newest_{};  // of those that waited there; 0: it was reaped
+    // Where spares wait for their orders.
+    struct Place {
+        os::UniqueFd orders;
+        pid_t newest = 0;       // of those that waited there; 0: it was reaped
+        bool is_known = false;  // whether that one has begun: then another may wait there
+        bool is_free() const { return newest == 0 || is_known; }
+    };
+    std::array<Place, std::tuple_size_v<OrderSockets<os::UniqueFd>>> places_;
     pid_t pid_ = 0;
     std::uint64_t number_ = 0;              // of the newest
     std::unique_ptr<Rehearsal> rehearsal_;  // once there was a first one

@@ -74,6 +74,7 @@ struct Offer {
     Kind kind = Kind::offer;
     std::int32_t pid = 0;
     std::uint64_t number = 0;  // its own: that of no other spare of this server
+    std::uint64_t place = 0;   // which of the sockets for orders it waits at
     Inheritance inheritance;   // what it was forked with
 };
 

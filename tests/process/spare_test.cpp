@@ -47,19 +47,20 @@ std::string name_of(pid_t pid) {
     return name;
 }
 
-// That of a server; 0: it has none.
-pid_t spare_of(pid_t server) {
+// That of a server; 0: it has none. Not one of `others`.
+pid_t spare_of(pid_t server, std::vector<pid_t> others = {}) {
     const std::string id = std::to_string(server);
     std::ifstream children("/proc/" + id + "/task/" + id + "/children");
     for (pid_t pid; children >> pid;)
-        if (name_of(pid) == "mp-spare" && mp::test::is_running(pid)) return pid;
+        if (!std::ranges::count(others, pid) && name_of(pid) == "mp-spare" && mp::test::is_running(pid)) return pid;
     return 0;
 }
 pid_t server() { return Forkserver::shared()->pid(); }
-pid_t spare() {
+pid_t spare(const std::vector<pid_t>& others = {}) {
     pid_t found = 0;
     // Not a 0 that somebody then sends a signal to.
-    if (!mp::test::eventually([&] { return (found = spare_of(server())) != 0; })) throw std::runtime_error("no spare");
+    if (!mp::test::eventually([&] { return (found = spare_of(server(), others)) != 0; }))
+        throw std::runtime_error("no spare");
     return found;
 }
 
@@ -193,6 +194,25 @@ TEST_F(Spares, AnOrderForOneThatHasEndedIsNobodys) {
             ASSERT_EQ(::poll(&end, 1, 60'000), 1) << round;
         }
     }
+}
+
+// While one has its order and does not take it, the next one is killed: the one after that must not wait where it does.
+TEST_F(Spares, NoOtherWaitsWhereOneHasNotTakenItsOrder) {
+    run_one();
+    spare();
+    const auto forkserver = Forkserver::shared();
+    const auto slow = forkserver->take_spare();
+    ASSERT_TRUE(slow && slow->pidfd);
+    ::kill(slow->pid, SIGSTOP);
+    ASSERT_TRUE(mp::test::eventually([&] { return state_of(slow->pid) == 'T'; }));
+    const mp::process::wire::Spawn malformed{.spare = slow->number};  // it ends when it sees that
+    ASSERT_TRUE(forkserver->give(*slow, std::as_bytes(std::span(&malformed, 1)), {}, {}));
+    const pid_t next = spare({slow->pid});
+    ::kill(next, SIGKILL);
+    std::thread([] { run_one(2); }).join();  // it is not this one's turn to take a spare
+    spare({slow->pid, next});
+    ::kill(slow->pid, SIGCONT);
+    EXPECT_TRUE(mp::test::eventually([&] { return slow->has_ended(); }));
 }
 
 TEST_F(Spares, AServerThatIsKilledAtAnyTimeOfAStartStartsNothingTwice) {
