@@ -157,14 +157,14 @@ class Server {
     }
 
     bool start(Packet& packet) {
+        if (!is_snapshot_) {
+            reap(WNOHANG);  // the owner may know of a spare's end before this server
+            spare_.refuse_orders();
+        }
         wire::Spawn request;
         if (packet.read(request) && (request.flags & wire::Spawn::or_spare) && spare_.pid() != 0) {
             pending_handles_.clear();
             return bool(send(control_.get(), wire::Spawned{}));
-        }
-        if (!is_snapshot_) {
-            reap(WNOHANG);  // the owner may know of a spare's end before this server
-            spare_.refuse_orders();
         }
         Started entry;
         auto order = take_order(packet, std::exchange(pending_handles_, {}), Receiver::server);

@@ -170,6 +170,7 @@ TEST_F(Spares, AnOrderForOneThatHasEndedIsNobodys) {
         std::array<int, 2> ends{};
         ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
         const mp::os::UniqueFd reader(ends[0]);
+        pid_t ended = 0;
         {
             const mp::os::UniqueFd writer(ends[1]);
             const auto offer = forkserver->take_spare();
@@ -178,13 +179,17 @@ TEST_F(Spares, AnOrderForOneThatHasEndedIsNobodys) {
             ASSERT_TRUE(mp::test::eventually([&] { return state_of(offer->pid) == 'T'; }));
             const mp::process::wire::Spawn order{.spare = offer->number};
             ASSERT_TRUE(forkserver->give(*offer, std::as_bytes(std::span(&order, 1)), std::array{writer.get()}, {}));
-            ::kill(offer->pid, SIGKILL);
+            ::kill(ended = offer->pid, SIGKILL);
             ASSERT_TRUE(mp::test::eventually([&] { return offer->has_ended(); }));
         }
         pollfd end{reader.get(), 0, 0};
         if (round % 2) {
-            // Asked for a process instead, as it is by an owner whose spare has ended, the server lets go of it.
-            run(StartMethod::spawn, 3);
+            // Asked for a process instead, as it is by an owner whose spare has ended, the server lets go of it, also
+            // if there is another spare by now.
+            spare({ended});
+            const mp::process::wire::Spawn request{.flags = mp::process::wire::Spawn::or_spare};
+            const auto answer = forkserver->spawn(std::as_bytes(std::span(&request, 1)), {}, {});
+            EXPECT_TRUE(answer && answer->pid == 0);
             EXPECT_EQ(::poll(&end, 1, 0), 1) << round;
         } else {
             for (const int code : {4, 5}) {
