@@ -104,13 +104,13 @@ base::Expected<std::pair<pid_t, os::UniqueFd>> execute_order(Order& order) {
     return std::pair(*pid, std::move(ends->first));
 }
 
-Order receive_order(int socket, Packet& packet, Receiver receiver) {
+Order receive_order(int socket, Packet& packet) {
     std::vector<os::UniqueFd> handles;
     while (packet.kind() == wire::Kind::handles) {
         for (auto& fd : packet.descriptors) handles.push_back(std::move(fd));
         if (!packet.receive(socket) || packet.size == 0) std::_Exit(255);
     }
-    auto order = take_order(packet, std::move(handles), receiver);
+    auto order = take_order(packet, std::move(handles), Receiver::copy);
     if (!order) std::_Exit(255);
     return *std::move(order);
 }

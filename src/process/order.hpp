@@ -72,9 +72,9 @@ enum class Receiver { server, copy, spare };
 /// Takes a packet, and the handles that came before it, apart; nothing when it is not well-formed.
 std::optional<Order> take_order(Packet& packet, std::vector<os::UniqueFd> handles, Receiver receiver);
 
-/// Of a process that was made for one order: `first` was received, and whatever else belongs to it comes from the
+/// Of a copy that was executed for one order: `first` was received, and whatever else belongs to it comes from the
 /// socket. Exits when that does not come.
-Order receive_order(int socket, Packet& first, Receiver receiver);
+Order receive_order(int socket, Packet& first);
 
 /// Method spawn: executes a copy of the program, which gets the order through the socket that is returned with its pid.
 base::Expected<std::pair<pid_t, os::UniqueFd>> execute_order(Order& order);

@@ -342,7 +342,7 @@ int run_marked_copy(Marker marker, int, char**) {
     auto packet = new_packet();
     if (!packet->receive(control.get()) || packet->size == 0) return 0;
     if (packet->kind() != wire::Kind::serve) {
-        Order order = receive_order(control.get(), *packet, Receiver::copy);
+        Order order = receive_order(control.get(), *packet);
         control.reset();
         packet.reset();
         run_order(std::move(order), false);
