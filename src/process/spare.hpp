@@ -22,6 +22,7 @@ namespace mp::process {
 /// and ends with the server unless it has been given its order.
 class Spare {
   public:
+    /// `orders`: the spares' ends.
     explicit Spare(OrderSockets<os::UniqueFd> orders) {
         for (std::size_t i = 0; i < orders.size(); ++i) places_[i].orders = std::move(orders[i]);
     }
@@ -37,6 +38,7 @@ class Spare {
 
     /// The spare's, until it was given its order; 0: there is none.
     pid_t pid() const { return pid_; }
+    /// By the owner, which knows by now whether each that was taken before has begun.
     void was_taken(pid_t pid);
     void was_reaped(pid_t pid);
     /// Lets go of orders for spares that ended before they took them, and of what these hold.

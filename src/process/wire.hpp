@@ -17,15 +17,15 @@ enum class Kind : std::uint32_t {
     handles,  // owner -> server: descriptors of the next `spawn` that one packet cannot hold
     forget,   // owner -> server: those descriptors will not be used
     spawn,    // owner -> server: start a process                        answered by `spawned`
-              // owner -> spare, by a socket of its own: be this process         no answer: it begins
+              // owner -> spare, through a socket for orders: be this process    no answer: it begins
     offer,    // server -> owner, unasked: there is a spare
-    taken,    // owner -> server: that one has begun                     no answer
+    taken,    // owner -> server: that one was given an order            no answer
     signal,   // owner -> server: signal one of its children (where there is no pidfd)
     ready,
     spawned,
 };
 
-/// With a descriptor: the socket for the orders of spares.
+/// With two descriptors: the sockets for the orders of spares.
 struct Serve {
     Kind kind = Kind::serve;
     std::int32_t owner = 0;  // pid
